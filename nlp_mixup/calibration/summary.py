@@ -1,0 +1,113 @@
+"""The numbers of one evaluation in one dictionary, from logits; also as a Trainer's ``compute_metrics``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .binning import resolve_binning
+from .bins import CalibrationBins
+from .inputs import as_array
+from .logits import check_class_labels, log_softmax
+from .scores import brier_per_row
+
+
+def score_logits(logits: Any, labels: Any, *, n_bins: int = 15) -> dict[str, float]:
+    """Accuracy, proper scores and calibration of one set of logits.
+
+    NLL comes from the log-softmax in float64, not from clipped probabilities. ``confidence`` is the mean
+    winning score and ``gap`` is confidence minus accuracy; bins are equal-width (lo, hi].
+
+    Args:
+        logits: (n, k), k at least 2; NumPy, torch or lists.
+        labels: (n,) class indices.
+        n_bins: number of bins of ECE, OE and MCE.
+
+    Returns:
+        ``accuracy``, ``nll``, ``brier``, ``ece``, ``oe``, ``mce``, ``gap``, ``confidence``, ``n`` and
+        ``n_bins``.
+
+    Raises:
+        ValueError: for input that cannot be scored, with the first offending row.
+
+    Example:
+        >>> scores = score_logits([[0.0, np.log(3.0)], [0.0, np.log(3.0)]], [1, 0])
+        >>> scores["accuracy"], [round(scores[key], 6) for key in ("confidence", "ece", "oe")]
+        (0.5, [0.75, 0.25, 0.1875])
+    """
+    log_probs = log_softmax(logits)
+    targets = check_class_labels(labels, *log_probs.shape)
+    probs = np.exp(log_probs)
+    bins = CalibrationBins(binning=resolve_binning(n_bins, None)).update(probs, targets, validate=False)
+    table = bins.table()
+    return {
+        "accuracy": table.overall_accuracy,
+        "nll": float(-log_probs[np.arange(len(targets)), targets].mean()) + 0.0,
+        "brier": float(brier_per_row(probs, targets).mean()),
+        "ece": table.ece,
+        "oe": table.oe,
+        "mce": table.mce,
+        "gap": table.gap,
+        "confidence": table.overall_confidence,
+        "n": table.n,
+        "n_bins": table.n_bins,
+    }
+
+
+def calibration_metrics(n_bins: int = 15) -> Callable[[Any], dict[str, float]]:
+    """A ``compute_metrics`` for any ``transformers.Trainer`` of a classifier with integer labels.
+
+    Args:
+        n_bins: number of equal-width bins (lo, hi] of ECE and OE.
+
+    Returns:
+        A function from an ``EvalPrediction`` (anything with ``predictions``, the logits or a tuple that
+        starts with them, and ``label_ids``) to ``accuracy``, ``nll``, ``ece``, ``oe``, ``gap`` and
+        ``confidence``.
+
+    Raises:
+        ValueError: for a wrong ``n_bins``; from the returned function, for soft or multi-label targets.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> compute_metrics = calibration_metrics()
+        >>> result = SimpleNamespace(predictions=np.array([[0.0, 0.0]]), label_ids=np.array([0]))
+        >>> compute_metrics(result)["confidence"]
+        0.5
+    """
+    resolve_binning(n_bins, None)
+    return _CalibrationMetrics(n_bins)
+
+
+class _CalibrationMetrics:
+    """A class, not a closure, so that a Trainer that holds it can be pickled."""
+
+    keys = ("accuracy", "nll", "ece", "oe", "gap", "confidence")
+
+    def __init__(self, n_bins: int) -> None:
+        self.n_bins = n_bins
+
+    def __call__(self, eval_prediction: Any) -> dict[str, float]:
+        logits, labels = eval_prediction.predictions, eval_prediction.label_ids
+        if isinstance(logits, tuple):
+            logits = logits[0]
+        if labels is None:
+            raise ValueError("calibration_metrics: label_ids is None; evaluate a dataset with a label column")
+        if isinstance(labels, tuple):
+            raise ValueError(
+                f"calibration_metrics: {len(labels)} arrays of labels; "
+                "set label_names in the TrainingArguments to one column"
+            )
+        targets = as_array(labels, "label_ids")
+        shape = tuple(targets.shape)
+        if (len(shape) > 1 and shape[1:] != (1,)) or "int" not in str(targets.dtype):
+            raise ValueError(
+                f"calibration_metrics: expected one integer label per row, "
+                f"got {targets.dtype} of shape {shape}; "
+                "leave compute_metrics out for a multi-label or regression task, "
+                "and take the argmax of soft targets first"
+            )
+        scores = score_logits(logits, targets, n_bins=self.n_bins)
+        return {key: scores[key] for key in self.keys}

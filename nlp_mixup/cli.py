@@ -1,0 +1,132 @@
+"""The command line: ``nlp-mixup train``, ``compare`` and ``recipes``. Top-level ``--help`` imports no torch."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+FIELDS_HINT = "Any field of the recipe can follow as --field value; nlp-mixup train --help lists them all."
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Runs a command; exits with status 2 and one line when the user's input is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="nlp-mixup",
+        description="Train Hugging Face classifiers with mixup and see what it does to their calibration.",
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    train = commands.add_parser(
+        "train",
+        help="train one arm with one seed; score it on validation and test",
+        usage="nlp-mixup train RECIPE [--arm NAME] [--field value ...]",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    train.add_argument("recipe", nargs="?", metavar="RECIPE", help="name of a shipped recipe, or path of a YAML file")
+    train.add_argument("--arm", help="which of the recipe's arms to train (default: mixup)")
+    train.add_argument("-h", "--help", action="store_true", help="this text and all fields")
+
+    compare = commands.add_parser(
+        "compare",
+        help="train every arm with every seed; print the table, draw the figure",
+        usage="nlp-mixup compare RECIPE [--seeds 0 1 2] [--field value ...]",
+        epilog=FIELDS_HINT,
+        allow_abbrev=False,
+    )
+    compare.add_argument("recipe", metavar="RECIPE", help="name of a shipped recipe, or path of a YAML file")
+    compare.add_argument("--seeds", nargs="+", type=int, help="seeds to run each arm with (default: the recipe's)")
+
+    commands.add_parser("recipes", help="list the shipped recipes")
+
+    options, overrides = parser.parse_known_args(argv)
+    if options.command == "train" and (options.help or options.recipe is None):
+        train.print_help()
+        if options.help:
+            from nlp_mixup.recipe import field_help
+
+            print(f"\n{field_help()}")
+        sys.exit(0 if options.help else 2)
+    if options.command == "train":
+        train_command(options.recipe, options.arm, overrides)
+    elif options.command == "compare":
+        compare_command(options.recipe, options.seeds, overrides)
+    else:
+        if overrides:
+            parser.error(f"recipes takes no arguments, got {' '.join(overrides)}")
+        recipes_command()
+
+
+def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
+    """Trains one arm with one seed and prints its scores."""
+    with user_errors():
+        from nlp_mixup.experiment import Run, prepare
+        from nlp_mixup.recipe import load_recipe, parse_arguments
+        from nlp_mixup.report import print_run, read_run
+
+        recipe = load_recipe(name)
+        arm = arm or recipe.default_arm()
+        arguments = parse_arguments(recipe, arm, overrides)
+        run = Run(arguments, arm)
+        if not run.is_done:
+            prepared = prepare(arguments)
+            trainer = run.build_trainer(prepared)
+    if run.is_done:
+        say(arguments, f"This run is done already; its scores are in {run.folder}.")
+    else:
+        run.train(trainer, prepared, keep_models="last")
+    if arguments.training.process_index == 0:
+        print_run(read_run(run.folder), run.folder)
+
+
+def compare_command(name: str, seeds: list[int] | None, overrides: list[str]) -> None:
+    """Trains what is missing of arms x seeds, then prints the table and draws the figure."""
+    with user_errors():
+        from nlp_mixup.experiment import Run, prepare
+        from nlp_mixup.recipe import check_compare, load_recipe, parse_arguments
+        from nlp_mixup.report import report
+
+        recipe = load_recipe(name)
+        seeds = list(recipe.seeds) if seeds is None else seeds
+        check_compare(recipe, seeds, overrides)
+        # Every setting of every run is checked before the first one starts.
+        runs = [Run(parse_arguments(recipe, arm, overrides, seed), arm) for seed in seeds for arm in recipe.arms]
+    prepared = None
+    for number, run in enumerate(runs, start=1):
+        header = f"[{number}/{len(runs)}] {run.arm}, seed {run.seed}"
+        if run.is_done:
+            say(run.arguments, f"{header}: done already")
+            continue
+        say(run.arguments, header)
+        with user_errors():
+            if prepared is None or not prepared.serves(run.arguments):
+                prepared = prepare(run.arguments)
+            trainer = run.build_trainer(prepared)
+        run.train(trainer, prepared, keep_models="none")
+    if runs[0].arguments.training.process_index == 0:
+        report(runs[0].output_dir, arms=list(recipe.arms), seeds=seeds)
+
+
+def recipes_command() -> None:
+    """Prints the shipped recipes, each with the first line of its comment."""
+    from nlp_mixup.recipe import shipped_recipes
+
+    for name, path in sorted(shipped_recipes().items()):
+        first_line = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("#").strip()
+        print(f"{name:28} {first_line}")
+
+
+def say(arguments, line: str) -> None:
+    """Prints on the first process only."""
+    if arguments.training.process_index == 0:
+        print(line, flush=True)
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Turns an error of the user's input, all found before training, into one line and exit status 2."""
+    try:
+        yield
+    except (ValueError, OSError, ImportError) as error:
+        print(f"nlp-mixup: error: {error}", file=sys.stderr)
+        sys.exit(2)

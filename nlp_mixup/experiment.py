@@ -1,0 +1,267 @@
+"""One run (an arm, a seed) from its arguments to a results folder that can be stopped at any moment and resumed."""
+
+import io
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from datasets import DatasetDict
+from transformers import (
+    DataCollatorWithPadding,
+    EvalPrediction,
+    PreTrainedTokenizerBase,
+    TrainerCallback,
+    set_seed,
+)
+from transformers.trainer_callback import ProgressCallback
+
+import nlp_mixup
+from nlp_mixup.calibration import calibration_metrics, score_logits, softmax
+from nlp_mixup.data import TextData, load_text_data, tokenize
+from nlp_mixup.models.loading import load_model, load_tokenizer
+from nlp_mixup.recipe import RunArguments, settings_of
+from nlp_mixup.report import save_reliability_figure, write_atomically
+from nlp_mixup.trainer import MixupTrainer
+
+# Settings that may differ between a run's first start and its resumption: they change no number.
+FREE_SETTINGS = {
+    "output_dir",
+    "keep_models",
+    "disable_tqdm",
+    "report_to",
+    "resume_from_checkpoint",
+    "run_name",
+}
+HISTORY_SCORES = ("accuracy", "confidence", "nll", "ece", "oe", "gap")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the runs of a comparison share: the data, its tokenizer and the tokenised splits."""
+
+    arguments: RunArguments
+    data: TextData
+    tokenizer: PreTrainedTokenizerBase
+    splits: DatasetDict
+
+    def serves(self, arguments: RunArguments) -> bool:
+        return (self.arguments.data, self.arguments.model) == (arguments.data, arguments.model)
+
+
+def prepare(arguments: RunArguments) -> Prepared:
+    """Loads and tokenises the data. Raises what `load_text_data` and `load_tokenizer` raise."""
+    with arguments.training.main_process_first(desc="loading the data"):
+        data = load_text_data(arguments.data)
+        tokenizer = load_tokenizer(arguments.model, data)
+        splits = tokenize(data, tokenizer, max_length=arguments.data.max_length)
+    return Prepared(arguments, data, tokenizer, splits)
+
+
+class Run:
+    """One arm with one seed, and its folder ``OUT/<arm>/seed-<s>``.
+
+    Args:
+        arguments: all settings.
+        arm: the arm's name.
+
+    Raises:
+        ValueError: the folder holds a run with other settings; the message names them.
+    """
+
+    def __init__(self, arguments: RunArguments, arm: str):
+        self.arm, self.seed = arm, arguments.training.seed
+        self.output_dir = Path(arguments.training.output_dir)
+        self.folder = self.output_dir / arm / f"seed-{self.seed}"
+        self.arguments = arguments
+        self.settings = settings_of(arguments)
+        self._check_folder()
+        arguments.training.output_dir = str(self.folder)
+
+    @property
+    def is_done(self) -> bool:
+        return (self.folder / "metrics.json").is_file()
+
+    def build_trainer(self, prepared: Prepared) -> MixupTrainer:
+        """The trainer, with its model freshly initialised from the seed. Raises what the model and trainer refuse."""
+        training = self.arguments.training
+        training.dataloader_pin_memory &= torch.accelerator.is_available()
+        set_seed(self.seed)
+        model = load_model(self.arguments.model, prepared.data, prepared.tokenizer)
+        history = EpochHistory(self.folder, self.arguments.evaluation.n_bins)
+        trainer = MixupTrainer(
+            model=model,
+            args=training,
+            data_collator=DataCollatorWithPadding(prepared.tokenizer),
+            train_dataset=prepared.splits["train"],
+            eval_dataset=prepared.splits["validation"],
+            processing_class=prepared.tokenizer,
+            compute_metrics=history.compute_metrics,
+            callbacks=[history],
+        )
+        if not training.disable_tqdm:
+            trainer.remove_callback(ProgressCallback)
+            trainer.add_callback(EpochProgress(f"{self.arm}, seed {self.seed}"))
+        return trainer
+
+    def train(self, trainer: MixupTrainer, prepared: Prepared, keep_models: str = "none") -> None:
+        """Trains, or resumes from the last complete checkpoint; then scores, and writes metrics.json last.
+
+        Args:
+            trainer: from `build_trainer`.
+            prepared: from `prepare`.
+            keep_models: where ``evaluation.keep_models`` does not say: none, last or all.
+        """
+        keep_models = self.arguments.evaluation.keep_models or keep_models
+        is_main = trainer.is_world_process_zero()
+        if is_main:
+            write_atomically(self.folder / "arguments.yaml", self._arguments_yaml())
+        checkpoint = trainer.args.resume_from_checkpoint or last_complete_checkpoint(self.folder)
+        output = trainer.train(resume_from_checkpoint=checkpoint)
+
+        rows = []
+        for split in ("validation", "test"):
+            if split not in prepared.splits:
+                continue
+            prediction = trainer.predict(prepared.splits[split], metric_key_prefix=split)
+            logits, labels = prediction.predictions, prediction.label_ids
+            scores = score_logits(logits, labels, n_bins=self.arguments.evaluation.n_bins)
+            rows.append(
+                {
+                    "arm": self.arm,
+                    "seed": self.seed,
+                    "split": split,
+                    "calibration": "raw",
+                    "selection": _selection(trainer.args),
+                    **scores,
+                }
+            )
+            if is_main:
+                _write_npz(self.folder / f"logits-{split}.npz", logits=logits, labels=labels)
+        if keep_models != "none":
+            trainer.save_model(str(self.folder / "model"))
+        if not is_main:
+            return
+        # A pickle of the arguments, which arguments.yaml replaces.
+        (self.folder / "model" / "training_args.bin").unlink(missing_ok=True)
+        save_reliability_figure(
+            self.folder / "reliability.png", {self.arm: [self.folder]}, rows[-1]["split"], rows[-1]["n_bins"]
+        )
+        if keep_models != "all":
+            for folder in self.folder.glob("checkpoint-*"):
+                shutil.rmtree(folder)
+        metrics = {"format": 1, "rows": rows, "train_runtime": output.metrics["train_runtime"]}
+        write_atomically(self.folder / "metrics.json", json.dumps(metrics, indent=1))
+
+    def _check_folder(self) -> None:
+        stored_file = self.folder / "arguments.yaml"
+        if not stored_file.is_file():
+            return
+        stored = yaml.safe_load(stored_file.read_text(encoding="utf-8"))
+        stored.pop("arms", None)
+        differing = [
+            f"{name} is {stored.get(name, 'default')} there and {self.settings.get(name, 'default')} now"
+            for name in sorted((stored.keys() | self.settings.keys()) - FREE_SETTINGS)
+            if stored.get(name) != self.settings.get(name)
+        ]
+        if differing:
+            raise ValueError(
+                f"{self.folder} holds a run with other settings: {'; '.join(differing)}. "
+                "Choose another --output_dir, or delete that folder."
+            )
+
+    def _arguments_yaml(self) -> str:
+        header = (
+            f"# Arm {self.arm}, seed {self.seed}. Run it again: nlp-mixup train arguments.yaml --output_dir ELSEWHERE\n"
+            f"# nlp_mixup {nlp_mixup.__version__}, torch {torch.__version__}\n"
+        )
+        return header + yaml.safe_dump({**self.settings, "arms": {self.arm: {}}}, sort_keys=True, allow_unicode=True)
+
+
+class EpochHistory(TrainerCallback):
+    """Stores at each evaluation the validation scores (history.jsonl) and each row's confidence (epochs.npz).
+
+    Args:
+        folder: the run's folder.
+        n_bins: bins of ECE and OE.
+    """
+
+    def __init__(self, folder: Path, n_bins: int):
+        self._jsonl, self._npz = folder / "history.jsonl", folder / "epochs.npz"
+        self._metrics = calibration_metrics(n_bins=n_bins)
+        self._records: list[dict[str, Any]] = []
+        self._confidence: list[np.ndarray] = []
+        self._correct: list[np.ndarray] = []
+        self._latest: tuple[np.ndarray, np.ndarray] | None = None
+
+    def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
+        probs = softmax(prediction.predictions)
+        self._latest = probs.max(1).astype(np.float32), probs.argmax(1) == prediction.label_ids
+        return self._metrics(prediction)
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        """A resumed run keeps the epochs up to its checkpoint, which is saved after they were stored."""
+        self._records, self._confidence, self._correct = [], [], []
+        if state.global_step == 0 or not self._jsonl.is_file():
+            return
+        records = [json.loads(line) for line in self._jsonl.read_text().splitlines()]
+        self._records = [record for record in records if record["step"] <= state.global_step]
+        with np.load(self._npz) as stored:
+            self._confidence = list(stored["confidence"][: len(self._records)])
+            self._correct = list(stored["correct"][: len(self._records)])
+
+    def on_evaluate(self, args, state, control, metrics=None, **kwargs):
+        if not state.is_world_process_zero or self._latest is None:
+            return
+        scores = {name.removeprefix("eval_"): value for name, value in metrics.items()}
+        kept = {name: scores[name] for name in (*HISTORY_SCORES, "loss") if name in scores}
+        self._records.append({"epoch": round(state.epoch, 6), "step": state.global_step, **kept})
+        self._confidence.append(self._latest[0])
+        self._correct.append(self._latest[1])
+        _write_npz(self._npz, confidence=np.stack(self._confidence), correct=np.stack(self._correct))
+        write_atomically(self._jsonl, "".join(json.dumps(record) + "\n" for record in self._records))
+
+
+class EpochProgress(ProgressCallback):
+    """The Trainer's progress bar, named after the run, with one readable line of validation scores per epoch."""
+
+    def __init__(self, name: str):
+        super().__init__()
+        self._name = name
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        super().on_train_begin(args, state, control, **kwargs)
+        if self.training_bar is not None:
+            self.training_bar.set_description(self._name)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if self.training_bar is None or not logs or "eval_ece" not in logs:
+            return
+        self.training_bar.write(
+            f"{self._name}, epoch {state.epoch:.3g}: validation accuracy {logs['eval_accuracy']:.3f}, "
+            f"NLL {logs['eval_nll']:.3f}, ECE {logs['eval_ece']:.3f}, OE {logs['eval_oe']:.3f}, "
+            f"gap {logs['eval_gap']:+.3f}"
+        )
+
+
+def last_complete_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint that was saved whole: the Trainer writes trainer_state.json last."""
+    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None
+
+
+def _selection(args) -> str:
+    """The rule that chose the scored weights, as it stands in the table."""
+    if not args.load_best_model_at_end:
+        return "last epoch"
+    return f"best validation {args.metric_for_best_model.removeprefix('eval_')}"
+
+
+def _write_npz(path: Path, **arrays: np.ndarray) -> None:
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    write_atomically(path, content.getvalue())

@@ -1,0 +1,122 @@
+"""The arithmetic of mixup: partners, lambda, interpolation and the loss of a mixed batch.
+
+Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, as used by Thulasidasan et al., NeurIPS 2019.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Which example each row is mixed with, and how much of the row itself remains.
+
+    Attributes:
+        partners: (n,) int64, a permutation of the rows.
+        lam: (n,) float32 in [0, 1], lambda, the share of the row itself; its partner has the share 1 - lambda.
+    """
+
+    partners: Tensor
+    lam: Tensor
+
+    def to(self, device: torch.device | str) -> "Mix":
+        return Mix(self.partners.to(device), self.lam.to(device))
+
+
+def draw_mix(
+    n: int,
+    alpha: float,
+    *,
+    seed: int,
+    rank: int = 0,
+    step: int = 0,
+    micro_step: int = 0,
+    lambda_per: Literal["batch", "example"] = "batch",
+) -> Mix:
+    """Draws partners by a random permutation and lambda from Beta(alpha, alpha).
+
+    The draw depends on its arguments alone: processes differ by ``rank``, a resumed run repeats the draws of the
+    uninterrupted one, and torch's global generator (dropout) is never touched.
+
+    Args:
+        n: rows of the batch.
+        alpha: concentration of the Beta distribution, > 0.
+        seed, rank, step, micro_step: non-negative integers that name the draw.
+        lambda_per: one lambda for the ``batch``, as in the paper, or one for each ``example``.
+
+    Returns:
+        A `Mix` on the CPU.
+
+    Example:
+        >>> first, second = draw_mix(4, 0.4, seed=0), draw_mix(4, 0.4, seed=0)
+        >>> torch.equal(first.partners, second.partners) and torch.equal(first.lam, second.lam)
+        True
+        >>> sorted(first.partners.tolist())
+        [0, 1, 2, 3]
+    """
+    generator = np.random.default_rng([seed, rank, step, micro_step])
+    partners = generator.permutation(n)
+    lam = generator.beta(alpha, alpha, size=n if lambda_per == "example" else 1)
+    return Mix(torch.from_numpy(partners), torch.from_numpy(np.broadcast_to(lam, n).astype(np.float32, copy=True)))
+
+
+def interpolate(first: Tensor, second: Tensor, lam: Tensor, batch_dim: int = 0) -> Tensor:
+    """lambda * first + (1 - lambda) * second, row by row; exactly `first` at lambda = 1, `second` at 0.
+
+    Args:
+        first, second: tensors of one shape, rows along `batch_dim`.
+        lam: (n,) in [0, 1].
+
+    Example:
+        >>> interpolate(torch.tensor([[8.0], [8.0]]), torch.tensor([[4.0], [4.0]]), torch.tensor([0.25, 1.0]))
+        tensor([[5.],
+                [8.]])
+    """
+    shape = [1] * first.dim()
+    shape[batch_dim] = -1
+    # lerp keeps neither tensor for backward, where lam * first + (1 - lam) * second would make two more.
+    return torch.lerp(second, first, lam.to(first.dtype).view(shape))
+
+
+def mixed_cross_entropy(
+    logits: Tensor,
+    labels: Tensor,
+    mix: Mix | None = None,
+    *,
+    label_smoothing: float = 0.0,
+    num_items: Tensor | int | None = None,
+) -> Tensor:
+    """lambda * CE(logits, y_a) + (1 - lambda) * CE(logits, y_b), equal to cross-entropy against the mixed labels.
+
+    Computed in float32. Label smoothing is linear in the labels, so it applies to each of the two.
+
+    Args:
+        logits: (n, k) real.
+        labels: (n,) integer classes in [0, k); -100 marks a row without label, which adds nothing.
+        mix: the batch's pairs; None for plain cross-entropy.
+        label_smoothing: mass in [0, 1) spread evenly over the classes.
+        num_items: divides the sum of the rows' losses; None takes the mean over rows with a label. Under gradient
+            accumulation, the number of labels in all micro-batches of the step gives the big batch's gradient.
+
+    Returns:
+        A scalar >= 0; lower is better.
+
+    Example:
+        >>> logits, labels = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1])
+        >>> round(mixed_cross_entropy(logits, labels, Mix(torch.tensor([1, 0]), torch.tensor([0.7, 0.7]))).item(), 4)
+        0.6931
+    """
+    logits = logits.float()
+
+    def row_losses(targets: Tensor) -> Tensor:
+        return F.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing)
+
+    losses = row_losses(labels)
+    if mix is not None:
+        losses = mix.lam * losses + (1 - mix.lam) * row_losses(labels[mix.partners])
+    return losses.sum() / (labels.ne(-100).sum() if num_items is None else num_items)

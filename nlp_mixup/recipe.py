@@ -1,0 +1,258 @@
+"""A YAML recipe and command-line overrides, turned into typed arguments that are all checked before anything is loaded.
+
+A recipe is flat: its keys are argument fields (see ``nlp_mixup/arguments.py``), plus ``arms`` (name -> overrides) and
+``seeds``.
+"""
+
+import argparse
+import difflib
+import importlib.resources
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple, NoReturn
+
+import yaml
+from transformers import HfArgumentParser
+
+from nlp_mixup.arguments import (
+    DataArguments,
+    EvaluationArguments,
+    MixupTrainingArguments,
+    ModelArguments,
+)
+
+ARGUMENT_CLASSES = (ModelArguments, DataArguments, MixupTrainingArguments, EvaluationArguments)
+FIELDS = {f.name: f for cls in ARGUMENT_CLASSES for f in fields(cls) if f.init}
+
+# What a run from the command line wants where the Trainer's own default is another.
+RUN_DEFAULTS: dict[str, Any] = {
+    "eval_strategy": "epoch",
+    "save_strategy": "epoch",
+    "save_total_limit": 1,
+    "logging_strategy": "epoch",
+    "per_device_eval_batch_size": 64,
+}
+
+
+class RunArguments(NamedTuple):
+    """The typed arguments of one run."""
+
+    model: ModelArguments
+    data: DataArguments
+    training: MixupTrainingArguments
+    evaluation: EvaluationArguments
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe as read, its keys and those of its arms known to be argument fields."""
+
+    name: str
+    settings: dict[str, Any]
+    arms: dict[str, dict[str, Any]] = field(default_factory=dict)
+    seeds: tuple[int, ...] = (0,)
+
+    def default_arm(self) -> str:
+        """The arm that ``train`` runs when none is named: mixup, or the only one.
+
+        Raises:
+            ValueError: the recipe has several arms and none is called mixup.
+        """
+        if "mixup" in self.arms or not self.arms:
+            return "mixup"
+        if len(self.arms) == 1:
+            return next(iter(self.arms))
+        raise ValueError(f"Recipe '{self.name}' has the arms {_listed(self.arms)}. Choose one: --arm NAME")
+
+
+def shipped_recipes() -> dict[str, Path]:
+    """Name -> file of the recipes that come with the package."""
+    folder = importlib.resources.files("nlp_mixup.recipes")
+    return {Path(str(entry)).stem: Path(str(entry)) for entry in folder.iterdir() if entry.name.endswith(".yaml")}
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Reads a recipe by the name of a shipped one or by its path, and checks its keys.
+
+    Raises:
+        FileNotFoundError: there is no such recipe.
+        ValueError: it is not a flat mapping, or a key is no argument field; the message names the nearest one.
+    """
+    shipped = shipped_recipes()
+    path = shipped.get(name_or_path, Path(name_or_path))
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"No recipe '{name_or_path}': neither a file nor one of {_listed(sorted(shipped))}."
+            + _nearest(name_or_path, shipped)
+        )
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(content, dict) or not content:
+        raise ValueError(f"{path} must be a mapping of argument fields, such as 'mixup_alpha: 0.4'.")
+    arms = content.pop("arms", None) or {}
+    seeds = content.pop("seeds", None) or [0]
+    if not isinstance(arms, dict) or not all(isinstance(overrides or {}, dict) for overrides in arms.values()):
+        raise ValueError(f"{path}: arms must map names to overrides, such as 'no_mixup: {{mixup_alpha: 0}}'.")
+    if not isinstance(seeds, list) or not all(isinstance(seed, int) for seed in seeds):
+        raise ValueError(f"{path}: seeds must be a list of integers >= 0, got {seeds!r}.")
+    check_seeds(seeds)
+    for arm in arms:
+        if not str(arm).replace("_", "").replace("-", "").replace(".", "").isalnum():
+            raise ValueError(f"{path}: the arm's name {arm!r} becomes a folder; use letters, digits, '_', '-' and '.'.")
+    recipe = Recipe(
+        name=path.stem,
+        settings=content,
+        arms={str(arm): overrides or {} for arm, overrides in arms.items()},
+        seeds=tuple(seeds),
+    )
+    _check_keys(recipe.settings, str(path), extra=("arms", "seeds"))
+    for arm, overrides in recipe.arms.items():
+        _check_keys(overrides, f"{path}, arm '{arm}'")
+    return recipe
+
+
+def check_seeds(seeds: list[int]) -> None:
+    """Raises ValueError for a negative seed, or one given twice: the same run would count as two."""
+    if min(seeds) < 0:
+        raise ValueError(f"Seeds must be >= 0, got {min(seeds)}.")
+    repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if repeated:
+        raise ValueError(f"Seed {repeated[0]} is given twice in {seeds}; each seed is one run.")
+
+
+def check_compare(recipe: Recipe, seeds: list[int], overrides: list[str]) -> None:
+    """Refuses a comparison whose arms would not differ as the recipe says.
+
+    Raises:
+        ValueError: no arms, repeated or negative seeds, or an override of what tells the arms apart.
+    """
+    if not recipe.arms:
+        raise ValueError(
+            f"Recipe '{recipe.name}' has no arms to compare. Add 'arms:', such as 'no_mixup: {{mixup_alpha: 0}}', "
+            f"or run: nlp-mixup train {recipe.name}"
+        )
+    check_seeds(seeds)
+    arm_fields = {name for settings in recipe.arms.values() for name in settings} | {"seed"}
+    overridden = sorted(fields_of(overrides) & arm_fields)
+    if overridden:
+        raise ValueError(
+            f"--{overridden[0]} tells the runs of '{recipe.name}' apart and cannot be one value for all. "
+            + (
+                "Use --seeds."
+                if overridden[0] == "seed"
+                else "Edit a copy of the recipe, or train one arm: nlp-mixup train --arm NAME"
+            )
+        )
+
+
+def parse_arguments(recipe: Recipe, arm: str, overrides: list[str], seed: int | None = None) -> RunArguments:
+    """The typed arguments of one run. Later wins: run defaults, recipe, arm, seed, command line.
+
+    Args:
+        recipe: a recipe.
+        arm: one of its arms, or ``mixup`` if it has none.
+        overrides: command-line tokens, such as ``["--mixup_alpha", "0.4"]``.
+        seed: the run's seed; the recipe's first one by default.
+
+    Raises:
+        ValueError: an unknown arm or flag (the message names the nearest), or a value out of its range.
+        SystemExit: a value of the wrong type, with the parser's message.
+    """
+    if recipe.arms and arm not in recipe.arms:
+        raise ValueError(
+            f"Recipe '{recipe.name}' has no arm '{arm}', only {_listed(recipe.arms)}.{_nearest(arm, recipe.arms)}"
+        )
+    settings = {
+        **RUN_DEFAULTS,
+        "output_dir": f"runs/{recipe.name}",
+        "seed": recipe.seeds[0],
+        **recipe.settings,
+        **recipe.arms.get(arm, {}),
+    }
+    if seed is not None:
+        settings["seed"] = seed
+    parser = _Parser(ARGUMENT_CLASSES, prog="nlp-mixup", allow_abbrev=False)
+    tokens = [token for name, value in settings.items() for token in _tokens(name, value)]
+    *arguments, unknown = parser.parse_args_into_dataclasses(
+        args=tokens + overrides, return_remaining_strings=True, look_for_args_file=False
+    )
+    if unknown:
+        flag = unknown[0].split("=")[0].lstrip("-").replace("-", "_")
+        raise ValueError(f"Unknown argument '{unknown[0]}'.{_nearest(flag, FIELDS, prefix='--')}")
+    result = RunArguments(*arguments)
+    if result.training.hub_token is not None:
+        raise ValueError("hub_token would be written to disk. Leave it out and set the environment variable HF_TOKEN.")
+    return result
+
+
+def field_help() -> str:
+    """The help of every argument field."""
+    return _Parser(
+        ARGUMENT_CLASSES, prog="nlp-mixup train RECIPE", usage=argparse.SUPPRESS, add_help=False
+    ).format_help()
+
+
+def fields_of(overrides: list[str]) -> set[str]:
+    """The argument fields that command-line tokens set, such as {"mixup_alpha"} for ["--mixup_alpha", "0.4"]."""
+    names = {token.split("=")[0].lstrip("-").replace("-", "_") for token in overrides if token.startswith("--")}
+    return {name.removeprefix("no_") if name not in FIELDS else name for name in names}
+
+
+def settings_of(arguments: RunArguments) -> dict[str, Any]:
+    """The fields whose value is not their default, flat, as a recipe would have them: enough to run it again."""
+    settings = {}
+    for group in arguments:
+        plain = type(group)(output_dir=group.output_dir) if group is arguments.training else type(group)()
+        for f in fields(group):
+            value = getattr(group, f.name)
+            if f.init and (value != getattr(plain, f.name) or f.name in ("output_dir", "seed")):
+                settings[f.name] = _yaml_value(value)
+    return settings
+
+
+def _yaml_value(value: Any) -> Any:
+    """Enums and nested configurations as the plain value that the recipe parser reads back."""
+    if hasattr(value, "value"):
+        return value.value
+    if hasattr(value, "to_dict"):
+        return value.to_dict()
+    return value
+
+
+class _Parser(HfArgumentParser):
+    """Without argparse's usage listing of all 130 flags in front of a one-line error."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"nlp-mixup: error: {message}\n")
+
+
+def _tokens(name: str, value: Any) -> list[str]:
+    """One setting as command-line tokens, so that YAML and the command line are parsed by the same rules.
+
+    PyYAML reads 5e-5 as a string, and HfArgumentParser's own YAML reader keeps it one; argparse's types do not.
+    """
+    if value is None:
+        return []
+    if isinstance(value, bool):
+        return [f"--{name}={str(value).lower()}"]
+    if isinstance(value, list):
+        return [f"--{name}", *map(str, value)]
+    return [f"--{name}={json.dumps(value) if isinstance(value, dict) else value}"]
+
+
+def _check_keys(settings: dict[str, Any], place: str, extra: tuple[str, ...] = ()) -> None:
+    for key in settings:
+        if key not in FIELDS:
+            raise ValueError(f"Unknown key '{key}' in {place}.{_nearest(str(key), [*FIELDS, *extra])}")
+
+
+def _nearest(given: str, known, prefix: str = "") -> str:
+    matches = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{prefix}{matches[0]}'?" if matches else ""
+
+
+def _listed(names) -> str:
+    return ", ".join(f"'{name}'" for name in names)

@@ -1,0 +1,254 @@
+"""`MixupTrainer`: the Hugging Face Trainer with embedding mixup, and a loss that is right under accumulation.
+
+Thulasidasan et al., "On Mixup Training", NeurIPS 2019. A step draws a `Mix`, mixes inside the forward pass, and takes
+the loss against both labels; evaluation never enters this path.
+"""
+
+import torch
+from torch import Tensor, nn
+from transformers import Trainer
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+)
+
+from nlp_mixup.architectures import check_mixable
+from nlp_mixup.arguments import MixupTrainingArguments
+from nlp_mixup.embeddings import EmbeddingMixer
+from nlp_mixup.mixing import Mix, draw_mix, mixed_cross_entropy
+
+
+class MixupMixin:
+    """Mixup for any subclass of `Trainer`: ``class MyTrainer(MixupMixin, MyBaseTrainer)``.
+
+    Labels stay integers and never reach the model. The loss is the sum over rows divided by the number of labels in the
+    whole step, so that micro-batches and processes give the gradient of one big batch, with mixup and without (the
+    stock Trainer's is too large by the number of either). ``eval_loss`` is plain cross-entropy, whatever smoothing or
+    mixing training uses.
+
+    A ``compute_loss_func`` of your own is called once with each set of labels, and the two losses are mixed by lambda.
+
+    Raises:
+        ValueError: the arguments, the model or the data set cannot be trained with mixup; the message says why and
+            what to do.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        if not isinstance(self.args, MixupTrainingArguments):
+            raise ValueError(
+                f"args must be MixupTrainingArguments, got {type(self.args).__name__}. Type: "
+                "from nlp_mixup import MixupTrainingArguments; args=MixupTrainingArguments(output_dir=..., mixup_alpha=0.2)"
+            )
+        if self.args.n_gpu > 1:
+            raise ValueError(
+                f"{self.args.n_gpu} GPUs in one process would use nn.DataParallel, which scatters rows away from their "
+                "partners. Start one process per GPU: accelerate launch --multi_gpu script.py (or torchrun), or show "
+                "one GPU: CUDA_VISIBLE_DEVICES=0."
+            )
+        self._logits_are_preprocessed = self.preprocess_logits_for_metrics is not None
+        if not self._logits_are_preprocessed:
+            self.preprocess_logits_for_metrics = _logits_alone
+        self._user_loss_func = self.compute_loss_func
+        self.compute_loss_func = self._loss
+        if self._user_loss_func is not None:
+            self._check_user_loss_func()
+        self._check_model()
+        if self.train_dataset is not None:
+            _check_label_feature(self.train_dataset)
+        self._mixer: EmbeddingMixer | None = None
+        self._micro_step = 0
+        self._first_batch_checked = False
+        # The step under way: is it training, how is it mixed, did the loss see that.
+        self._training = False
+        self._mix: Mix | None = None
+        self._loss_saw_mix = False
+
+    # ---- the training step -------------------------------------------------------------------------------------------
+
+    def training_step(self, model: nn.Module, inputs: dict, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+        inputs = self._prepare_inputs(inputs)
+        if not self._first_batch_checked:
+            self._check_batch(inputs)
+        self._mix = self.draw_mix(inputs)
+        self._training, self._loss_saw_mix = True, False
+        try:
+            if self._mix is None:
+                return super().training_step(model, inputs, num_items_in_batch)
+            with self._embedding_mixer().armed(inputs, self._mix) as carried:
+                loss = super().training_step(model, carried, num_items_in_batch)
+            if not self._loss_saw_mix:
+                raise RuntimeError(
+                    f"{type(self).__name__} mixed the inputs, but its loss did not mix the labels: compute_loss or "
+                    "compute_loss_func was overridden. Pass compute_loss_func=... at construction instead, or call "
+                    "super().compute_loss."
+                )
+            return loss
+        finally:
+            self._micro_step += 1
+            self._training, self._mix = False, None
+
+    def draw_mix(self, inputs: dict) -> Mix | None:
+        """The pairs of this batch, from (seed, process, global step, micro-step) alone; None is no mixing."""
+        n = len(inputs["labels"])
+        if self.args.mixup_alpha == 0 or n == 1:
+            return None
+        mix = draw_mix(
+            n,
+            self.args.mixup_alpha,
+            seed=self.args.seed,
+            rank=self.args.process_index,
+            step=self.state.global_step,
+            micro_step=self._micro_step,
+            lambda_per=self.args.mixup_lambda_per,
+        )
+        # Embeddings and labels must see one lambda: round it as the embeddings will.
+        dtype = self._embedding_mixer().embedding.weight.dtype
+        return Mix(mix.partners, mix.lam.to(dtype).float()).to(inputs["labels"].device)
+
+    def _loss(self, outputs, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+        mix, smoothing = self._mix, self.args.label_smoothing_factor if self._training else 0.0
+        self._loss_saw_mix = True
+        if self._user_loss_func is None:
+            logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
+            return mixed_cross_entropy(logits, labels, mix, label_smoothing=smoothing, num_items=num_items_in_batch)
+        loss = self._user_loss_func(outputs, labels, num_items_in_batch=num_items_in_batch)
+        if mix is None:
+            return loss
+        partner_loss = self._user_loss_func(outputs, labels[mix.partners], num_items_in_batch=num_items_in_batch)
+        return mix.lam[0] * loss + (1 - mix.lam[0]) * partner_loss
+
+    def get_batch_samples(self, *args, **kwargs):
+        self._micro_step = 0
+        return super().get_batch_samples(*args, **kwargs)
+
+    def train(self, *args, **kwargs):
+        if self.model_wrapped is self.model:
+            # After an evaluate() accelerate takes the bare model for prepared, and processes would never share gradients.
+            self.model.__dict__.pop("_is_accelerate_prepared", None)
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            if self._mixer is not None:
+                self._mixer.detach()
+
+    def evaluation_loop(self, dataloader, description, prediction_loss_only=None, *args, **kwargs):
+        """With several processes, counts no row twice: the stock loss includes the rows that fill up the last batch."""
+        exact = self.args.world_size > 1 and self._user_loss_func is None and not self._logits_are_preprocessed
+        output = super().evaluation_loop(
+            dataloader, description, False if exact else prediction_loss_only, *args, **kwargs
+        )
+        if exact and output.label_ids is not None:
+            logits, labels = torch.from_numpy(output.predictions), torch.from_numpy(output.label_ids)
+            loss_name = next(name for name in output.metrics if name.endswith("_loss"))
+            output.metrics[loss_name] = mixed_cross_entropy(logits, labels).item()
+        return output
+
+    def _embedding_mixer(self) -> EmbeddingMixer:
+        # model_init gives a new model to each trial of a search.
+        if self._mixer is None or self._mixer.model is not self.model:
+            self._mixer = EmbeddingMixer(self.model, self.args.mixup_carrier)
+        return self._mixer
+
+    # ---- what is refused, before anything slow -----------------------------------------------------------------------
+
+    def _check_user_loss_func(self) -> None:
+        if self.args.mixup_alpha > 0 and self.args.mixup_lambda_per == "example":
+            raise ValueError(
+                "compute_loss_func returns one number for the batch, which cannot be mixed by a lambda per example. "
+                "Set mixup_lambda_per='batch', or leave compute_loss_func out."
+            )
+        if self.args.label_smoothing_factor > 0:
+            raise ValueError(
+                f"label_smoothing_factor={self.args.label_smoothing_factor} would be ignored, since compute_loss_func "
+                "computes the loss. Smooth the labels inside it and set label_smoothing_factor=0."
+            )
+
+    def _check_model(self) -> None:
+        config = self.model.config
+        num_labels = getattr(config, "num_labels", 2)
+        if num_labels == 1:
+            raise ValueError(
+                "num_labels=1 is regression; mixup here trains classifiers. Load the model with num_labels=K, the "
+                "number of classes (2 for a yes/no task)."
+            )
+        if config.problem_type not in (None, "single_label_classification"):
+            raise ValueError(
+                f"problem_type={config.problem_type!r} is not supported: one class per text is. Set "
+                "model.config.problem_type='single_label_classification'."
+            )
+        config.problem_type = "single_label_classification"
+        if self.args.mixup_alpha > 0:
+            check_mixable(config)
+        is_decoder = (
+            config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+            and config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+        )
+        if is_decoder and config.get_text_config().pad_token_id is None:
+            raise ValueError(
+                f"The decoder {type(self.model).__name__} has no pad token, so it cannot find a row's last token. Type: "
+                "tokenizer.pad_token = tokenizer.eos_token; model.config.pad_token_id = tokenizer.pad_token_id"
+            )
+
+    def _check_batch(self, inputs: dict) -> None:
+        labels = inputs.get("labels")
+        if labels is None:
+            raise ValueError(
+                f"The training batch has no labels, only {', '.join(sorted(inputs))}. Add a 'label' column of class ids."
+            )
+        _check_label_type(labels.dtype.is_floating_point, labels.dim() > 1)
+        num_labels = self.model.config.num_labels
+        wrong = labels[(labels != -100) & ((labels < 0) | (labels >= num_labels))]
+        if len(wrong):
+            raise ValueError(
+                f"Label {wrong[0].item()} is outside the model's classes 0 to {num_labels - 1}. Load the model with "
+                "num_labels=K, or renumber the labels."
+            )
+        self._first_batch_checked = True
+
+
+class MixupTrainer(MixupMixin, Trainer):
+    """[`~transformers.Trainer`] with embedding mixup: swap it in, set ``mixup_alpha``, train any text classifier.
+
+    Takes what `Trainer` takes; ``args`` are `MixupTrainingArguments`. See `MixupMixin` for what changes.
+
+    Example:
+        >>> from datasets import Dataset
+        >>> from transformers import BertConfig, BertForSequenceClassification
+        >>> config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
+        >>> trainer = MixupTrainer(
+        ...     model=BertForSequenceClassification(config),
+        ...     args=MixupTrainingArguments(output_dir="runs/doctest", mixup_alpha=0.4, max_steps=1, save_strategy="no"),
+        ...     train_dataset=Dataset.from_dict({"input_ids": [[1, 2], [3, 4]], "label": [0, 1]}),
+        ... )
+        >>> output = trainer.train()  # doctest: +ELLIPSIS
+        {'train_runtime': ...
+        >>> output.global_step
+        1
+    """
+
+
+def _logits_alone(logits, labels) -> Tensor:
+    """T5 and BART return hidden states beside the logits, which would all be gathered and kept."""
+    return logits[0] if isinstance(logits, tuple) else logits
+
+
+def _check_label_feature(dataset) -> None:
+    """Refuses float and multi-label targets where the data set declares its types."""
+    features = getattr(dataset, "features", None) or {}
+    for name in ("labels", "label"):
+        if name in features:
+            dtype = str(getattr(features[name], "dtype", "list"))
+            _check_label_type("float" in dtype, dtype == "list")
+
+
+def _check_label_type(is_float: bool, is_multi: bool) -> None:
+    if is_float or is_multi:
+        raise ValueError(
+            f"The labels are {'floats' if is_float else 'lists'}; mixup needs one integer class id per text. "
+            + (
+                "Multi-label targets are not supported."
+                if is_multi
+                else "Convert them: dataset.cast_column('label', datasets.Value('int64'))."
+            )
+        )

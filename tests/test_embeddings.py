@@ -1,0 +1,186 @@
+"""Embedding mixup inside the forward pass: symmetric, exact at the ends, equal to a mix written out by hand."""
+
+import pytest
+import torch
+from conftest import DECODERS, ENCODERS, tiny_batch, tiny_model
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from nlp_mixup.architectures import embedding_module
+from nlp_mixup.embeddings import EmbeddingMixer, choose_carriers
+from nlp_mixup.mixing import Mix
+
+PARTNERS = [1, 0, 3, 2]
+
+
+def mixed_logits(model, batch, lam, partners=PARTNERS, carrier="auto"):
+    mixer = EmbeddingMixer(model, carrier)
+    mix = Mix(torch.tensor(partners), torch.tensor(lam))
+    try:
+        with torch.no_grad(), mixer.armed(batch, mix) as carried:
+            return model(**carried).logits
+    finally:
+        mixer.detach()
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+@pytest.mark.parametrize("model_type", ENCODERS + DECODERS)
+def test_mixing_is_symmetric_and_exact_at_both_ends(model_type, side):
+    model, batch = tiny_model(model_type), tiny_batch(side=side)
+    with torch.no_grad():
+        plain = model(**batch).logits
+    mixed = mixed_logits(model, batch, [0.3, 0.3, 0.8, 0.8])
+    swapped = mixed_logits(model, batch, [0.7, 0.7, 0.2, 0.2])
+    torch.testing.assert_close(mixed, swapped[PARTNERS], atol=1e-6, rtol=0)
+    torch.testing.assert_close(mixed_logits(model, batch, [1.0] * 4), plain, atol=1e-6, rtol=0)
+    torch.testing.assert_close(mixed_logits(model, batch, [0.0] * 4), plain[PARTNERS], atol=1e-6, rtol=0)
+    if (model_type, side) != ("longformer", "left"):  # which pools its first position, here padding
+        assert (mixed - plain).abs().amax(1).min() > 1e-2  # every row was mixed
+
+
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_ties_keep_the_symmetry(side):
+    model = tiny_model("roberta")
+    for lengths in [(12, 9, 7, 7), (5, 5, 5, 5)]:
+        batch = tiny_batch(lengths, side)
+        mixed = mixed_logits(model, batch, [0.5] * 4)
+        torch.testing.assert_close(mixed, mixed[PARTNERS], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("model_type", ["bert", "roberta", "llama"])
+def test_longer_carrier_is_symmetric_and_misses_the_endpoint_of_the_shorter_only(model_type):
+    model, batch = tiny_model(model_type), tiny_batch(lengths=(12, 9, 7, 11))
+    mixed = mixed_logits(model, batch, [0.3] * 4, carrier="longer")
+    swapped = mixed_logits(model, batch, [0.7] * 4, carrier="longer")
+    torch.testing.assert_close(mixed, swapped[PARTNERS], atol=5e-6, rtol=0)
+    with torch.no_grad():
+        error = (mixed_logits(model, batch, [1.0] * 4, carrier="longer") - model(**batch).logits).abs().amax(1)
+    assert error[[0, 3]].max() < 1e-5  # rows longer than their partners
+    assert error[[1, 2]].min() > 1e-2  # documented: the shorter row's padding is attended
+
+
+@pytest.mark.parametrize("carrier", ["dominant", "longer"])
+def test_equals_a_mix_written_out_with_inputs_embeds(carrier):
+    """For BERT, whose logits do not depend on ids but through E: lam E(a) + (1 - lam) E(b) under the carrier's mask."""
+    model, batch = tiny_model("bert"), tiny_batch(lengths=(10, 6))
+    ids, mask = batch["input_ids"], batch["attention_mask"]
+    embeddings = model.get_input_embeddings()(ids).detach()
+    lam = 0.7
+    a_b, b_a = (
+        lam * embeddings[0] + (1 - lam) * embeddings[1],
+        lam * embeddings[1] + (1 - lam) * embeddings[0],
+    )
+    masks = mask if carrier == "dominant" else torch.maximum(mask, mask.flip(0))
+    with torch.no_grad():
+        by_hand = model(inputs_embeds=torch.stack([a_b, b_a]), attention_mask=masks).logits
+    mixed = mixed_logits(model, batch, [lam, lam], [1, 0], carrier)
+    torch.testing.assert_close(mixed, by_hand, atol=1e-6, rtol=0)
+
+
+def test_token_types_travel_with_the_carrier():
+    model, batch = tiny_model("bert", type_vocab_size=2), tiny_batch(lengths=(8, 8))
+    batch["token_type_ids"] = torch.tensor([[0] * 3 + [1] * 5, [0] * 6 + [1] * 2])
+    with torch.no_grad():
+        plain = model(**batch).logits
+    torch.testing.assert_close(mixed_logits(model, batch, [0.0, 0.0], [1, 0]), plain.flip(0), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("model_type", ["bert", "llama"])
+def test_gradients_reach_both_partners(model_type):
+    model = tiny_model(model_type)
+    batch = {
+        "input_ids": torch.tensor([[10, 11, 12], [20, 21, 22]]),
+        "attention_mask": torch.ones(2, 3).long(),
+    }
+    with EmbeddingMixer(model).armed(batch, Mix(torch.tensor([1, 0]), torch.tensor([0.8, 0.8]))) as carried:
+        model(**carried).logits[0].sum().backward()
+    gradient = model.get_input_embeddings().weight.grad.norm(dim=1)
+    touched = gradient.nonzero().flatten().tolist()
+    assert touched == [10, 11, 12, 20, 21, 22]
+    # The same path scaled by lambda and 1 - lambda, position by position: 4 to 1.
+    torch.testing.assert_close(gradient[10:13] / gradient[20:23], torch.full((3,), 4.0), rtol=1e-4, atol=0)
+
+
+def test_odd_batches_and_a_row_mixed_with_itself():
+    model, batch = tiny_model("bert"), tiny_batch(lengths=(5, 8, 6))
+    with torch.no_grad():
+        plain = model(**batch).logits
+    mixed = mixed_logits(model, batch, [0.4] * 3, [1, 0, 2])
+    torch.testing.assert_close(mixed[2], plain[2], atol=1e-6, rtol=0)
+    assert (mixed[:2] - plain[:2]).abs().min() > 1e-4
+
+
+def test_disarmed_and_detached_leave_the_model_as_it_was():
+    model, batch = tiny_model("bert"), tiny_batch()
+    mixer = EmbeddingMixer(model)
+    with torch.no_grad():
+        plain = model(**batch).logits
+        with mixer.armed(batch, Mix(torch.tensor(PARTNERS), torch.full((4,), 0.6))) as carried:
+            model(**carried)
+        assert torch.equal(model(**batch).logits, plain)
+    mixer.detach()
+    embedding = embedding_module(model)
+    assert not embedding._forward_hooks
+    assert not embedding._forward_pre_hooks
+
+
+def test_an_error_inside_the_step_disarms():
+    model, batch = tiny_model("bert"), tiny_batch()
+    mixer = EmbeddingMixer(model)
+    with torch.no_grad():
+        plain = model(**batch).logits
+    with (
+        pytest.raises(ZeroDivisionError),
+        mixer.armed(batch, Mix(torch.tensor(PARTNERS), torch.full((4,), 0.6))),
+    ):
+        raise ZeroDivisionError
+    with torch.no_grad():
+        assert torch.equal(model(**batch).logits, plain)
+
+
+@pytest.mark.parametrize("calls", [0, 2])
+def test_embedding_not_called_exactly_once_is_an_error(calls):
+    model, batch = tiny_model("bert"), tiny_batch()
+    mixer = EmbeddingMixer(model)
+    with (
+        pytest.raises(RuntimeError, match=f"called its embedding module {calls} times"),
+        mixer.armed(batch, Mix(torch.tensor(PARTNERS), torch.full((4,), 0.6))) as carried,
+    ):
+        for _ in range(calls):
+            model(**carried)
+    assert not embedding_module(model)._forward_hooks
+
+
+def test_no_token_ids_is_an_error():
+    mixer = EmbeddingMixer(tiny_model("bert"))
+    with (
+        pytest.raises(ValueError, match="needs input_ids in the batch, which has inputs_embeds, labels"),
+        mixer.armed({"inputs_embeds": torch.zeros(2, 3, 16), "labels": torch.zeros(2)}, None),
+    ):
+        pass
+
+
+def test_carriers_by_hand():
+    mix = Mix(torch.tensor([1, 2, 0]), torch.tensor([0.9, 0.2, 0.5]))
+    carriers, others, lam = choose_carriers(mix, torch.tensor([4, 7, 9]))
+    assert carriers.tolist() == [
+        0,
+        2,
+        2,
+    ]  # the tie of row 2 (length 9) with row 0 (length 4) goes to the longer
+    assert others.tolist() == [1, 1, 0]
+    torch.testing.assert_close(lam, torch.tensor([0.9, 0.8, 0.5]))
+    carriers, others, lam = choose_carriers(mix, torch.tensor([4, 7, 9]), "longer")
+    assert carriers.tolist() == [1, 2, 2]
+    assert others.tolist() == [0, 1, 0]
+    torch.testing.assert_close(lam, torch.tensor([0.1, 0.8, 0.5]))
+
+
+@pytest.mark.parametrize(("model_type", "reason"), [("t5", "embeds the text twice"), ("xlnet", "second dimension")])
+def test_types_that_cannot_be_mixed_are_refused_by_name(model_type, reason):
+    sizes = {
+        "t5": {"d_model": 8, "num_layers": 1, "num_heads": 2},
+        "xlnet": {"d_model": 8, "n_layer": 1, "n_head": 2},
+    }
+    config = AutoConfig.for_model(model_type, vocab_size=20, d_ff=8, d_inner=8, d_kv=4, **sizes[model_type])
+    with pytest.raises(ValueError, match=f"'{model_type}' cannot be trained with mixup: .*{reason}.*mixup_alpha=0"):
+        EmbeddingMixer(AutoModelForSequenceClassification.from_config(config))
