@@ -1,30 +1,27 @@
 """Text data for classification: files, a Hub data set or the packaged demo become splits with class ids.
 
-Everything about the data that can be wrong is found here, before a model is loaded. Local files are read
-whole with pyarrow rather than pandas: a text that says NA stays a text, a row with a comma too many is an
-error, and no cached copy of a file can be stale. Only tokenised rows are cached, by a hash of what they say.
+Everything about the data that can be wrong is found here, before a model is loaded. Local files are read anew each time,
+so that no cached copy can be stale; only tokenised rows are cached, by a hash of what they say.
 """
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import logging
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet
 from datasets.fingerprint import Hasher
+
+from nlp_mixup.rows import Rows, Source, read_rows, shorten
 
 if TYPE_CHECKING:  # transformers imports torch, which nothing in this file needs
     from transformers import PreTrainedTokenizerBase
@@ -42,10 +39,6 @@ _USE_FILES = (
     "Local files need no network: --train_file FILE, and --validation_file and --test_file where there are "
     f"any ({', '.join(EXTENSIONS)}); or --dataset_name FOLDER, a folder that holds train.csv or the like."
 )
-_ONE_CLASS = "Accepted is one class a row: whole numbers 0..K-1, or names. Type --label_column NAME."
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-
-Source: TypeAlias = Path | datasets.Dataset
 
 
 @dataclass(frozen=True)
@@ -65,15 +58,6 @@ class TextData:
     def num_labels(self) -> int:
         """K, the number of classes."""
         return len(self.label_names)
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """A split as read: strings in ``text`` (and ``text_pair``), names or int64 in ``label``."""
-
-    table: pa.Table
-    source: str
-    label_names: list[str] | None  # of a ClassLabel feature, in its order
 
 
 def load_text_data(args: DataArguments) -> TextData:
@@ -102,7 +86,7 @@ def load_text_data(args: DataArguments) -> TextData:
     """
     _check_settings(args)
     sources = _find_sources(args)
-    rows = {split: _read(source, split, args) for split, source in sources.items()}
+    rows = {split: read_rows(source, split, args) for split, source in sources.items()}
     if "test" in rows and set(_unique(rows["test"])) == {"-1"}:
         logger.warning("%s is left out: its labels are hidden (all are -1).", rows["test"].source)
         del rows["test"]
@@ -120,7 +104,7 @@ def load_text_data(args: DataArguments) -> TextData:
         )
     if len(present) < len(label_names):
         absent = [name for label, name in enumerate(label_names) if label not in present]
-        logger.warning("%s has no row of these classes: %s.", train.source, _shorten(absent))
+        logger.warning("%s has no row of these classes: %s.", train.source, shorten(absent))
     for split, split_rows in rows.items():
         tables[split] = _with_class_ids(split_rows, label_names, present, named)
 
@@ -315,203 +299,14 @@ def _folder_splits(folder: Path) -> dict[str, Source]:
     return sources
 
 
-# Reading and checking
-
-
-def _read(source: Source, split: str, args: DataArguments) -> _Rows:
-    """The wanted columns under the names of their roles, with every row accounted for."""
-    wanted = {"text": args.text_column, "label": args.label_column}
-    if args.text_pair_column:
-        wanted["text_pair"] = args.text_pair_column
-    name, first_row, features = str(source), 1, {}
-    if not isinstance(source, Path):
-        name, there, features = f"{args.dataset_name} ({split})", source.column_names, source.features
-    elif source.suffix.lower() == ".csv":
-        there, first_row = _csv_header(source), 2
-    elif source.suffix.lower() == ".parquet":
-        parquet = _open_parquet(source)
-        there = parquet.schema_arrow.names
-        features = datasets.Features.from_arrow_schema(parquet.schema_arrow)
-    else:
-        records = _json_records(source)
-        there = list(dict.fromkeys(key for record in records for key in record))
-    _check_columns(name, there, wanted)
-    names_column = ["label_name"] if args.label_column == "label" and "label_name" in there else []
-    columns = list(dict.fromkeys([*wanted.values(), *names_column]))
-
-    if not isinstance(source, Path):
-        table = source.select_columns(columns).with_format("arrow")[:]
-    elif source.suffix.lower() == ".csv":
-        table = _read_csv(source, columns)
-    elif source.suffix.lower() == ".parquet":
-        table = parquet.read(columns)
-    else:
-        table = pa.table({column: _json_column(records, column, name) for column in columns})
-    if len(table) == 0:
-        raise ValueError(f"{name} has no rows: every split that is given needs some. Check the file.")
-
-    checked = {}
-    for role, column in wanted.items():
-        values = _complete(table[column], f"{name}: column {column!r}", first_row)
-        feature = features.get(column)
-        if role == "label":
-            checked[role] = _check_labels(values, feature, f"{name}: column {column!r}", first_row)
-        elif not _is_string(values.type):
-            raise ValueError(
-                f"{name}: column {column!r} holds {values.type}, accepted are strings. Type --{role}_column NAME."
-            )
-        else:
-            checked[role] = values.cast(pa.string())
-    for column in names_column:
-        checked[column] = table[column]
-    feature = features.get(args.label_column)
-    return _Rows(pa.table(checked), name, feature.names if isinstance(feature, datasets.ClassLabel) else None)
-
-
-def _check_columns(name: str, there: list[str], wanted: dict[str, str]) -> None:
-    if not there:
-        raise ValueError(f"{name} is empty: every split that is given needs rows. Check the file.")
-    for role, column in wanted.items():
-        if there.count(column) != 1:
-            count = "no column" if column not in there else "several columns"
-            raise ValueError(
-                f"{name} has {count} {column!r} for the {role}; its columns are: {', '.join(there)}. "
-                f"Type --{role}_column NAME."
-            )
-    if "text_pair" in there and "text_pair" not in wanted:
-        logger.warning("%s: column 'text_pair' is not used. For pairs: --text_pair_column text_pair.", name)
-
-
-def _csv_header(path: Path) -> list[str]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            return next(csv.reader(lines), [])
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8: {error}. Save it as UTF-8.") from error
-
-
-def _read_csv(path: Path, columns: list[str]) -> pa.Table:
-    """Columns as strings. An empty cell is missing; an empty text stands in quotes."""
-    try:
-        return pa.csv.read_csv(
-            path,
-            # One thread, so that errors name their row; one block, so that no long row is cut in two.
-            read_options=pa.csv.ReadOptions(use_threads=False, block_size=min(path.stat().st_size, 1 << 30)),
-            parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-            convert_options=pa.csv.ConvertOptions(
-                include_columns=columns,
-                column_types={column: pa.string() for column in columns},
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise ValueError(
-            f"{path} cannot be read (its header is row 1): {error}. Accepted is UTF-8; a text with a comma, a "
-            f'quote or a line break stands in quotes, "like, this".'
-        ) from error
-
-
-def _open_parquet(path: Path) -> pa.parquet.ParquetFile:
-    try:
-        return pa.parquet.ParquetFile(path)
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is no parquet file: {error}") from error
-
-
-def _json_records(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON Lines file, or of one JSON list."""
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8: {error}. Save it as UTF-8.") from error
-    # Not splitlines(), which also splits at the line separators that JSON allows inside a string.
-    lines = [content] if content.lstrip().startswith("[") else content.split("\n")
-    records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            value = json.loads(line) if line.strip() else []
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f"{path}, line {number}: {error}. Accepted is one JSON object a line, or one list of objects."
-            ) from error
-        records += value if isinstance(value, list) else [value]
-    for number, record in enumerate(records, start=1):
-        if not isinstance(record, dict):
-            raise ValueError(f'{path}, row {number} is {record!r}; accepted is {{"text": "...", "label": 0}}.')
-    return records
-
-
-def _json_column(records: list[dict[str, Any]], column: str, name: str) -> pa.Array:
-    values = [record.get(column) for record in records]
-    try:
-        return pa.array(values)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        kinds: dict[str, str] = {}
-        for row, value in enumerate(values, start=1):
-            kinds.setdefault(type(value).__name__, f"{value!r} in row {row}")
-        found = ", ".join(f"{example} ({kind})" for kind, example in kinds.items())
-        raise ValueError(f"{name}: column {column!r} holds {found}. Write one type throughout.") from error
-
-
-def _complete(column: pa.ChunkedArray, where: str, first_row: int) -> pa.ChunkedArray:
-    if column.null_count:
-        rows = np.flatnonzero(pc.is_null(column)) + first_row
-        header = " (the header is row 1)" if first_row == 2 else ""
-        raise ValueError(
-            f"{where} is missing in {len(rows)} of {len(column)} rows: row {_shorten(rows)}{header}. Fill or "
-            f'remove these rows; an empty text is written "".'
-        )
-    return column
-
-
-def _is_string(kind: pa.DataType) -> bool:
-    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
-    return any(check(kind) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
-
-
-def _check_labels(column: pa.ChunkedArray, feature: Any, where: str, first_row: int) -> pa.ChunkedArray:
-    """Labels as names or int64; an error for what is no class."""
-    kind = column.type
-    if isinstance(feature, datasets.ClassLabel):
-        name_of = dict(enumerate(feature.names))  # a hidden label, -1, has no name and stays "-1"
-        return pa.chunked_array([[name_of.get(label, str(label)) for label in column.to_pylist()]], pa.string())
-    if pa.types.is_boolean(kind):
-        return pc.if_else(column, "True", "False")
-    if pa.types.is_integer(kind):
-        return column.cast(pa.int64())
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        raise ValueError(f"{where} holds lists, several labels a row. {_ONE_CLASS}")
-    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
-        column = pa.chunked_array([[str(label) for label in column.to_pylist()]])  # Arrow would write 1.0 as "1"
-    elif not _is_string(kind):
-        raise ValueError(f"{where} holds {kind}. {_ONE_CLASS}")
-
-    column = column.cast(pa.string())
-    blank = np.flatnonzero(pc.equal(pc.utf8_trim_whitespace(column), "")) + first_row
-    if len(blank):
-        raise ValueError(f"{where} is blank in row {_shorten(blank)}. {_ONE_CLASS}")
-    names = sorted(pc.unique(column).to_pylist())
-    numbers = [name for name in names if _NUMBER.fullmatch(name)]
-    if numbers and len(numbers) < len(names):
-        others = [name for name in names if name not in numbers]
-        raise ValueError(f"{where} mixes numbers ({_shorten(numbers)}) and names ({_shorten(others)}). {_ONE_CLASS}")
-    if any(not float(number).is_integer() for number in numbers):
-        raise ValueError(f"{where} holds decimal numbers, a regression target: {_shorten(names)}. {_ONE_CLASS}")
-    if not all(re.fullmatch(r"-?\d+", number) for number in numbers):
-        raise ValueError(f"{where} holds decimal numbers: {_shorten(names)}. Write 0 for 0.0, 1 for 1.0, ...")
-    return column.cast(pa.int64()) if numbers else column
-
-
 # Classes
 
 
-def _unique(rows: _Rows) -> list[str]:
+def _unique(rows: Rows) -> list[str]:
     return pc.unique(rows.table["label"].cast(pa.string())).to_pylist()
 
 
-def _find_label_names(train: _Rows, source: Source) -> list[str]:
+def _find_label_names(train: Rows, source: Source) -> list[str]:
     if train.label_names is not None:
         return train.label_names
     labels = sorted(pc.unique(train.table["label"]).to_pylist())
@@ -523,23 +318,23 @@ def _find_label_names(train: _Rows, source: Source) -> list[str]:
     elif isinstance(source, Path) and (path := source.parent / "labels.json").is_file():
         names = _read_names_file(path)
         if unnamed := [label for label in labels if label not in names]:
-            raise ValueError(f"{path} has no name for the labels {_shorten(unnamed)} of {source}. Add them.")
+            raise ValueError(f"{path} has no name for the labels {shorten(unnamed)} of {source}. Add them.")
     if sorted(names) != list(range(len(names))):
         raise ValueError(
-            f"{train.source}: the labels are {_shorten(sorted(names))}; accepted are whole numbers from 0 without "
+            f"{train.source}: the labels are {shorten(sorted(names))}; accepted are whole numbers from 0 without "
             f"a gap, here 0..{len(names) - 1}. Renumber them, or write names such as 'class {max(names)}'."
         )
     return [names[label] for label in range(len(names))]
 
 
-def _read_names_column(train: _Rows) -> dict[int, str]:
+def _read_names_column(train: Rows) -> dict[int, str]:
     pairs = train.table.group_by(["label", "label_name"]).aggregate([]).to_pydict()
     named = sorted(zip(pairs["label"], map(str, pairs["label_name"]), strict=True))
     ids, names = (Counter(part) for part in zip(*named, strict=True))
     clashes = [f"{label} is {name!r}" for label, name in named if ids[label] > 1 or names[name] > 1]
     if clashes:
         raise ValueError(
-            f"{train.source}: columns 'label' and 'label_name' disagree: {_shorten(clashes)}. Accepted is one "
+            f"{train.source}: columns 'label' and 'label_name' disagree: {shorten(clashes)}. Accepted is one "
             f"name for each number; or train on the names: --label_column label_name."
         )
     return dict(named)
@@ -552,11 +347,11 @@ def _read_names_file(path: Path) -> dict[int, str]:
     except (ValueError, AttributeError) as error:
         raise ValueError(f'{path}: accepted is {{"0": "negative", "1": "positive"}}, but {error}.') from error
     if len(set(names.values())) < len(names):
-        raise ValueError(f"{path} gives one name to several labels: {_shorten(names.values())}.")
+        raise ValueError(f"{path} gives one name to several labels: {shorten(names.values())}.")
     return names
 
 
-def _with_class_ids(rows: _Rows, label_names: list[str], known: Iterable[int], named: bool) -> pa.Table:
+def _with_class_ids(rows: Rows, label_names: list[str], known: Iterable[int], named: bool) -> pa.Table:
     """The table with class ids for labels, all of them among `known`, the ids that train has rows of.
 
     Where train's labels are names (`named`), numbers in another split are taken for names as well.
@@ -570,8 +365,8 @@ def _with_class_ids(rows: _Rows, label_names: list[str], known: Iterable[int], n
         counts = [f"{label!r} ({count} rows)" for label, count in unknown.most_common()]
         hint = " Rows of no class (-1) go into a file of their own." if unknown.keys() & {-1, "-1"} else ""
         raise ValueError(
-            f"{rows.source} has labels that are no class of train: {_shorten(counts)}. Train has: "
-            f"{_shorten(label_names[label] for label in known)}. Remove these rows, or add such rows to train.{hint}"
+            f"{rows.source} has labels that are no class of train: {shorten(counts)}. Train has: "
+            f"{shorten(label_names[label] for label in known)}. Remove these rows, or add such rows to train.{hint}"
         )
     return rows.table.select([name for name in ("text", "text_pair") if name in rows.table.column_names]).append_column(
         "label", pa.array(ids, pa.int64())
@@ -608,9 +403,4 @@ def _digest(dataset: datasets.Dataset) -> str:
 
 
 def _listing(folder: Path) -> str:
-    return _shorten(sorted(entry.name for entry in folder.iterdir())) or "nothing"
-
-
-def _shorten(values: Iterable[Any], limit: int = 10) -> str:
-    values = [str(value) for value in values]
-    return ", ".join(values[:limit]) + (f", ... ({len(values)} in all)" if len(values) > limit else "")
+    return shorten(sorted(entry.name for entry in folder.iterdir())) or "nothing"

@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 def _check_n_bins(n_bins: int) -> None:
     if isinstance(n_bins, bool) or not isinstance(n_bins, int | np.integer) or n_bins < 1:
-        raise ValueError(
-            f"n_bins: expected a whole number of at least 1, got {n_bins!r}; 15 is the usual choice"
-        )
+        raise ValueError(f"n_bins: expected a whole number of at least 1, got {n_bins!r}; 15 is the usual choice")
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,7 @@ class EqualWidth:
     def __post_init__(self) -> None:
         _check_n_bins(self.n_bins)
         if self.closed not in ("right", "left"):
-            raise ValueError(
-                f'closed: expected "right" for (lo, hi] or "left" for [lo, hi), got {self.closed!r}'
-            )
+            raise ValueError(f'closed: expected "right" for (lo, hi] or "left" for [lo, hi), got {self.closed!r}')
         if self.binary not in ("winner", "positive"):
             raise ValueError(f'binary: expected "winner" or "positive", got {self.binary!r}')
 
@@ -156,9 +152,7 @@ def resolve_binning(n_bins: int, binning: EqualWidth | EqualMass | str | None) -
             raise ValueError(f"binning: no preset {binning!r}; accepted: {', '.join(PRESETS)}")
         binning = PRESETS[binning]
     if not isinstance(binning, EqualWidth | EqualMass):
-        raise ValueError(
-            f"binning: expected EqualWidth(...), EqualMass(...) or a preset's name, got {binning!r}"
-        )
+        raise ValueError(f"binning: expected EqualWidth(...), EqualMass(...) or a preset's name, got {binning!r}")
     if n_bins not in (15, binning.n_bins):
         raise ValueError(f"n_bins={n_bins} and binning={binning!r} disagree; give one of the two")
     return binning

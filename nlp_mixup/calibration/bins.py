@@ -57,9 +57,7 @@ class CalibrationBins:
         Raises:
             ValueError: as :func:`nlp_mixup.calibration.top_label`.
         """
-        blocks = top_label_blocks(
-            probs, labels, positive=self.binning.binary == "positive", validate=validate
-        )
+        blocks = top_label_blocks(probs, labels, positive=self.binning.binary == "positive", validate=validate)
         return self._add(self._tally(confidence, correct) for confidence, correct in blocks)
 
     def update_scored(self, confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> CalibrationBins:
@@ -73,9 +71,7 @@ class CalibrationBins:
             ValueError: if the two use different bins.
         """
         if self.binning != other.binning:
-            raise ValueError(
-                f"cannot merge {self.binning!r} with {other.binning!r}; use the same bins everywhere"
-            )
+            raise ValueError(f"cannot merge {self.binning!r} with {other.binning!r}; use the same bins everywhere")
         self.count += other.count
         self.confidence_sum += other.confidence_sum
         self.correct_sum += other.correct_sum

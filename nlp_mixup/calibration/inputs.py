@@ -55,8 +55,7 @@ def as_array(values: Any, name: str) -> Any:
         for row, width in enumerate(widths):
             if width != widths[0]:
                 raise ValueError(
-                    f"{name}: row {row} has {width} values, row 0 has {widths[0]}; "
-                    "every row needs one value per class"
+                    f"{name}: row {row} has {width} values, row 0 has {widths[0]}; every row needs one value per class"
                 ) from None
         raise ValueError(f"{name}: cannot be read as an array of numbers: {error}") from None
 
@@ -71,9 +70,7 @@ def as_floats(block: Any, name: str) -> NDArray[Any]:
         return block
     if block.dtype.kind not in "fiub" and "bfloat16" not in str(block.dtype):
         raise ValueError(f"{name}: expected numbers, got an array of {block.dtype}")
-    return block.astype(
-        np.float32 if block.dtype.itemsize == 2 and block.dtype.kind not in "iu" else np.float64
-    )
+    return block.astype(np.float32 if block.dtype.itemsize == 2 and block.dtype.kind not in "iu" else np.float64)
 
 
 def as_labels(labels: Any, n: int, name: str = "labels", rows_of: str = "probs") -> NDArray[Any]:
@@ -103,17 +100,14 @@ def as_labels(labels: Any, n: int, name: str = "labels", rows_of: str = "probs")
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise ValueError(
-            f"{name}: expected one class index per row, shape (n,), got shape {tuple(array.shape)}"
-        )
+        raise ValueError(f"{name}: expected one class index per row, shape (n,), got shape {tuple(array.shape)}")
     if len(array) != n:
         raise ValueError(f"{name}: {len(array)} labels for {n} rows of {rows_of}; give one label per row")
     if array.dtype.kind == "b":
         return array.astype(np.int64)
     if array.dtype.kind not in "iu" and n:
         raise ValueError(
-            f"{name}: expected integer class indices, got {array.dtype}; "
-            "take the argmax of soft targets first"
+            f"{name}: expected integer class indices, got {array.dtype}; take the argmax of soft targets first"
         )
     return array
 
@@ -147,14 +141,13 @@ def _explain_bad_probability(block: NDArray[Any], first_row: int, tolerance: flo
         normalised = np.abs(sums - 1) <= tolerance if block.ndim == 2 and block.shape[1] > 1 else finite
     row = int(np.argmin(finite & inside & normalised))
     shown = np.array2string(table[row], threshold=8, precision=6)
-    hint = "if these are logits, use softmax(logits) or score_logits(logits, labels)"
+    hint = "if these are logits, apply softmax to them first"
     if not finite[row]:
         return ValueError(f"{name}: row {first_row + row} is not finite: {shown}")
     if not inside[row]:
         return ValueError(f"{name}: row {first_row + row} has a value outside [0, 1]: {shown}; {hint}")
     return ValueError(
-        f"{name}: row {first_row + row} sums to {sums[row]:.6g}, expected 1 (within {tolerance:g}): "
-        f"{shown}; {hint}"
+        f"{name}: row {first_row + row} sums to {sums[row]:.6g}, expected 1 (within {tolerance:g}): {shown}; {hint}"
     )
 
 

@@ -37,9 +37,7 @@ def check_logits(logits: Any) -> NDArray[np.float64]:
     finite = np.isfinite(table)
     if not finite.all():
         row = int(np.argmin(finite.all(axis=1)))
-        raise ValueError(
-            f"logits: row {row} is not finite: {np.array2string(table[row], threshold=8, precision=6)}"
-        )
+        raise ValueError(f"logits: row {row} is not finite: {np.array2string(table[row], threshold=8, precision=6)}")
     return table
 
 

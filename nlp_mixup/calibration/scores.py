@@ -250,9 +250,7 @@ def brier_per_row(table: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float
     return np.einsum("nk,nk->n", table, table, dtype=np.float64) - 2.0 * of_label + 1.0
 
 
-def full_probabilities(
-    probs: Any, labels: Any, *, validate: bool = True
-) -> tuple[NDArray[Any], NDArray[Any]]:
+def full_probabilities(probs: Any, labels: Any, *, validate: bool = True) -> tuple[NDArray[Any], NDArray[Any]]:
     """Checked probabilities as a float (n, k) table, one column becoming two, and the labels.
 
     Example:

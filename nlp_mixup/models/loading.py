@@ -64,9 +64,7 @@ def load_model(args: ModelArguments, data: TextData, tokenizer: PreTrainedTokeni
     config = AutoConfig.from_pretrained(_source(args), **hub, **labels)
     if config.get_text_config().pad_token_id is None:
         config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    return AutoModelForSequenceClassification.from_pretrained(
-        _source(args), config=config, dtype=torch.float32, **hub
-    )
+    return AutoModelForSequenceClassification.from_pretrained(_source(args), config=config, dtype=torch.float32, **hub)
 
 
 def _source(args: ModelArguments) -> str:

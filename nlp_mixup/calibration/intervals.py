@@ -1,0 +1,335 @@
+"""Bootstrap intervals over rows: percentiles for additive scores, ECE and OE corrected for their bias.
+
+All scores and both models of a paired difference are resampled with the same rows, so that differences keep
+their pairing. The plain percentile bootstrap (Efron 1979) of ECE is wrong near calibration: at n = 500 and a
+true ECE of .02 it covers a third of the time, because the plug-in ECE of noise is not 0.
+``benchmarks/interval_coverage.py`` prints what these intervals cover.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .binning import EqualMass, EqualWidth, resolve_binning
+from .floor import NoiseFloor, short
+from .inputs import top_label
+from .logits import check_class_labels, log_softmax
+from .scores import brier_per_row
+
+N_RESAMPLES = 1000
+N_RESAMPLES_SLOW = 200
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A score, its interval, and how it was made.
+
+    Args:
+        value: the score on all rows. Being biased, an ECE near the noise floor may lie above its own interval.
+        low: lower limit.
+        high: upper limit.
+        level: confidence level, .95.
+        n_resamples: resamples of rows.
+    """
+
+    value: float
+    low: float
+    high: float
+    level: float = 0.95
+    n_resamples: int = N_RESAMPLES
+
+    def __str__(self) -> str:
+        return f"{short(self.value)} ({short(self.low)} to {short(self.high)})"
+
+
+@dataclass(frozen=True, eq=False)
+class RowScores:
+    """What every row adds to the scores; all of it additive, so a resample is a weighted sum.
+
+    Args:
+        confidence: (n,) winning scores.
+        correct: (n,) whether the winner is the label.
+        bin_of_row: (n,) bin index; equal-mass bins stay those of all rows.
+        n_bins: number of bins.
+        nll: (n,) or None.
+        brier: (n,) or None.
+    """
+
+    confidence: NDArray[np.float64]
+    correct: NDArray[np.bool_]
+    bin_of_row: NDArray[np.intp]
+    n_bins: int
+    nll: NDArray[np.float64] | None = None
+    brier: NDArray[np.float64] | None = None
+
+    @classmethod
+    def from_confidence(
+        cls, confidence: Any, correct: Any, *, n_bins: int = 15, binning: EqualWidth | EqualMass | str | None = None
+    ) -> RowScores:
+        """From winning scores and correctness; leaves NLL and Brier out."""
+        rule = resolve_binning(n_bins, binning)
+        size = len(rule.lower) if isinstance(rule, EqualWidth) else rule.n_bins
+        confidence = np.asarray(confidence, dtype=np.float64)
+        return cls(confidence, np.asarray(correct, dtype=bool), rule.assign(confidence), size)
+
+    @classmethod
+    def from_logits(
+        cls, logits: Any, labels: Any, *, n_bins: int = 15, binning: EqualWidth | EqualMass | str | None = None
+    ) -> RowScores:
+        """From logits (n, k) and labels (n,), with NLL and Brier."""
+        log_probs = log_softmax(logits)
+        targets = check_class_labels(labels, *log_probs.shape)
+        probs = np.exp(log_probs)
+        confidence, correct = top_label(probs, targets, validate=False)
+        binned = cls.from_confidence(confidence, correct, n_bins=n_bins, binning=binning)
+        nll = -log_probs[np.arange(len(targets)), targets]
+        return cls(confidence, correct, binned.bin_of_row, binned.n_bins, nll, brier_per_row(probs, targets))
+
+
+def score_intervals(
+    logits: Any,
+    labels: Any,
+    *,
+    n_bins: int = 15,
+    n_resamples: int = N_RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Intervals of ``accuracy``, ``confidence``, ``gap``, ``nll``, ``brier``, ``ece`` and ``oe``.
+
+    Args:
+        logits: (n, k), k at least 2.
+        labels: (n,) class indices.
+        n_bins: number of equal-width bins (lo, hi].
+        n_resamples: resamples of rows, the same for every score. A thousand of 10,000 rows take about half a second.
+        level: confidence level.
+        seed: seed of the resamples; models given the same seed and n see the same rows.
+
+    Returns:
+        One interval per score.
+
+    Raises:
+        ValueError: for input that cannot be scored, with the first offending row.
+
+    Example:
+        >>> logits, labels = np.tile([0.0, np.log(3.0)], (100, 1)), np.arange(100) % 2
+        >>> print(score_intervals(logits, labels)["accuracy"])  # .5, give or take 1.96 * .05
+        .500 (.400 to .600)
+    """
+    rows = RowScores.from_logits(logits, labels, n_bins=n_bins)
+    return intervals_of_rows(rows, n_resamples=n_resamples, level=level, seed=seed)
+
+
+def intervals_of_rows(
+    rows: RowScores, *, n_resamples: int = N_RESAMPLES, level: float = 0.95, seed: int = 0
+) -> dict[str, Interval]:
+    """:func:`score_intervals` for rows scored before, with any binning."""
+    resampled = resample_scores(rows, n_resamples=n_resamples, seed=seed)
+    values, shrunk = _scores(rows, None), _shrunken_bias(rows)
+    return {
+        name: _corrected(values[name], draws, shrunk.get(name), level, bounded=name in shrunk)
+        for name, draws in resampled.items()
+    }
+
+
+def difference_intervals(
+    logits: Any,
+    other_logits: Any,
+    labels: Any,
+    *,
+    n_bins: int = 15,
+    n_resamples: int = N_RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """Paired differences, first minus second, of two models' scores on the same rows.
+
+    Args:
+        logits: (n, k) of the first model.
+        other_logits: (n, k) of the second model, same rows in the same order.
+        labels: (n,) class indices.
+        n_bins: number of equal-width bins (lo, hi].
+        n_resamples: resamples of rows, shared by both models.
+        level: confidence level.
+        seed: seed of the resamples.
+
+    Returns:
+        One interval per score; where it excludes 0 the models differ on this test set's population.
+
+    Raises:
+        ValueError: for input that cannot be scored, with the first offending row.
+
+    Example:
+        >>> labels = np.arange(200) % 2
+        >>> good = np.stack([1.0 - labels, labels], axis=1)
+        >>> print(difference_intervals(4 * good, 4 * good, labels)["nll"])
+        .000 (.000 to .000)
+    """
+    first = RowScores.from_logits(logits, labels, n_bins=n_bins)
+    second = RowScores.from_logits(other_logits, labels, n_bins=n_bins)
+    return differences_of_rows(first, second, n_resamples=n_resamples, level=level, seed=seed)
+
+
+def differences_of_rows(
+    first: RowScores,
+    second: RowScores,
+    *,
+    n_resamples: int = N_RESAMPLES,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """:func:`difference_intervals` for rows scored before.
+
+    Raises:
+        ValueError: if the two have different numbers of rows.
+    """
+    if len(first.confidence) != len(second.confidence):
+        raise ValueError(
+            f"paired differences need the same rows: got {len(first.confidence)} and {len(second.confidence)}"
+        )
+    draws = [resample_scores(rows, n_resamples=n_resamples, seed=seed) for rows in (first, second)]
+    values = [_scores(rows, None) for rows in (first, second)]
+    shrunk = [_shrunken_bias(rows) for rows in (first, second)]
+    return {
+        name: _corrected(
+            values[0][name] - values[1][name],
+            draws[0][name] - draws[1][name],
+            shrunk[0][name] - shrunk[1][name] if name in shrunk[0] else None,
+            level,
+            bounded=False,
+        )
+        for name in draws[0]
+    }
+
+
+def resample_interval(
+    score: Callable[[NDArray[Any], NDArray[Any]], float],
+    probs: NDArray[Any],
+    labels: NDArray[Any],
+    *,
+    biased: bool,
+    n_resamples: int = N_RESAMPLES_SLOW,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Interval:
+    """The interval of a score that is not additive, such as smooth ECE or AURC, by calling it once per resample.
+
+    Args:
+        score: a function of (probs, labels), for example ``smooth_ece``.
+        probs: (n, k) NumPy array.
+        labels: (n,) NumPy array.
+        biased: True for the calibration errors, which noise moves upwards and which are at least 0.
+        n_resamples: resamples of rows.
+        level: confidence level.
+        seed: seed of the resamples.
+
+    Example:
+        >>> from nlp_mixup.calibration import accuracy
+        >>> probs, labels = np.tile([0.25, 0.75], (100, 1)), np.arange(100) % 2
+        >>> resample_interval(accuracy, probs, labels, biased=False).value
+        0.5
+    """
+    rng = np.random.default_rng(seed)
+    draws = np.empty(n_resamples)
+    for draw in range(n_resamples):
+        rows = rng.integers(0, len(labels), len(labels))
+        draws[draw] = score(probs[rows], labels[rows])
+    value = score(probs, labels)
+    return _corrected(value, draws, draws.mean() - value if biased else None, level, bounded=biased)
+
+
+def describe_calibration(interval: Interval, floor: NoiseFloor) -> str:
+    """What may be said of an ECE: near its noise floor, only that it is not distinguishable from calibrated.
+
+    Example:
+        >>> floor = NoiseFloor(0.019, 0.011, 0.028, 0.01, 0.005, 0.02, n=1066, n_bins=15, n_draws=1000)
+        >>> print(describe_calibration(Interval(0.021, 0.0, 0.02), floor))
+        not distinguishable from calibrated (n = 1066, 15 bins: a perfect model shows up to .028)
+        >>> print(describe_calibration(Interval(0.071, 0.042, 0.083), floor))
+        ECE .071 (.042 to .083), a perfect model here: .019 (n = 1066, 15 bins)
+    """
+    if not floor.distinguishable(interval.value):
+        return (
+            f"not distinguishable from calibrated (n = {floor.n}, {floor.n_bins} bins: "
+            f"a perfect model shows up to {short(floor.high)})"
+        )
+    return f"ECE {interval}, a perfect model here: {short(floor.ece)} (n = {floor.n}, {floor.n_bins} bins)"
+
+
+def resample_scores(rows: RowScores, *, n_resamples: int, seed: int) -> dict[str, NDArray[np.float64]]:
+    """Every score of ``n_resamples`` resamples of rows, (n_resamples,) each; the same n and seed draw the same rows."""
+    rng = np.random.default_rng(seed)
+    n = len(rows.confidence)
+    draws = [_scores(rows, np.bincount(rng.integers(0, n, n), minlength=n)) for _ in range(n_resamples)]
+    return {name: np.array([draw[name] for draw in draws]) for name in draws[0]}
+
+
+def _scores(rows: RowScores, weights: NDArray[np.int64] | None) -> dict[str, float]:
+    n = len(rows.confidence)
+    weights = np.ones(n) if weights is None else weights.astype(np.float64)
+    size = rows.n_bins
+    count = np.bincount(rows.bin_of_row, weights=weights, minlength=size)
+    confidence = np.bincount(rows.bin_of_row, weights=weights * rows.confidence, minlength=size)
+    correct = np.bincount(rows.bin_of_row, weights=weights * rows.correct, minlength=size)
+    excess = confidence - correct
+    share = confidence / np.maximum(count, 1.0)
+    scores = {
+        "accuracy": correct.sum() / n,
+        "confidence": confidence.sum() / n,
+        "gap": excess.sum() / n,
+        "ece": np.abs(excess).sum() / n,
+        "oe": np.maximum(excess, 0.0) @ share / n,
+    }
+    if rows.nll is not None and rows.brier is not None:
+        scores |= {"nll": weights @ rows.nll / n, "brier": weights @ rows.brier / n}
+    return {name: float(value) for name, value in scores.items()}
+
+
+def _shrunken_bias(rows: RowScores) -> dict[str, float]:
+    """The bias of ECE and OE if the true gaps were the observed ones shrunk by their standard errors.
+
+    With g a bin's gap and s its standard error, E|N(g, s^2)| = s sqrt(2/pi) exp(-g^2/2s^2) + g (1 - 2 Phi(-g/s)), and
+    E max(N(g, s^2), 0) is half the sum of that and g; the shrunken gap is sign(g) sqrt(max(g^2 - s^2, 0)).
+    """
+    from scipy.special import ndtr
+
+    count = np.bincount(rows.bin_of_row, minlength=rows.n_bins)
+    filled = count > 0
+    count = count[filled]
+    confidence = np.bincount(rows.bin_of_row, weights=rows.confidence, minlength=rows.n_bins)[filled]
+    correct = np.bincount(rows.bin_of_row, weights=rows.correct, minlength=rows.n_bins)[filled]
+    gap = (confidence - correct) / count
+    accuracy = (correct + 0.5) / (count + 1.0)
+    error = np.sqrt(accuracy * (1 - accuracy) / count)
+    true = np.sign(gap) * np.sqrt(np.maximum(gap**2 - error**2, 0.0))
+    ratio = true / error
+    folded = error * np.sqrt(2 / np.pi) * np.exp(-(ratio**2) / 2) + true * (1 - 2 * ndtr(-ratio))
+    weight = count / count.sum()
+    return {
+        "ece": float(weight @ (folded - np.abs(true))),
+        "oe": float((weight * confidence / count) @ ((folded + true) / 2 - np.maximum(true, 0.0))),
+    }
+
+
+def _corrected(
+    value: float, draws: NDArray[np.float64], shrunken_bias: float | None, level: float, *, bounded: bool
+) -> Interval:
+    """Percentiles of the resamples, moved by the bias where there is one.
+
+    The resamples' mean shows a bias b on top of the value's own, which depends on the unknown true gaps: it is larger
+    than b if they are 0, and smaller if they are wide. So the lower limit takes off the largest and the upper limit the
+    smallest of b, b/2 and the bias of the shrunken gaps.
+    """
+    low, high = (float(q) for q in np.quantile(draws, ((1 - level) / 2, (1 + level) / 2)))
+    if shrunken_bias is not None:
+        bias = float(draws.mean()) - value
+        candidates = (bias, bias / 2, shrunken_bias)
+        low, high = low - bias - max(candidates), high - bias - min(candidates)
+    if bounded:
+        low, high = max(low, 0.0), max(high, 0.0)
+    return Interval(value, low, high, level, len(draws))

@@ -1,0 +1,232 @@
+"""Reads the rows of one split from a file or a loaded data set, and finds whatever is wrong with them.
+
+Files are read with pyarrow rather than pandas: a text that says NA stays a text, and a row with a comma too many is an
+error that names it.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import datasets
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet
+
+if TYPE_CHECKING:
+    from nlp_mixup.arguments import DataArguments
+
+logger = logging.getLogger(__name__)
+
+Source: TypeAlias = Path | datasets.Dataset
+_ONE_CLASS = "Accepted is one class a row: whole numbers 0..K-1, or names. Type --label_column NAME."
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A split as read: strings in ``text`` (and ``text_pair``), names or int64 in ``label``."""
+
+    table: pa.Table
+    source: str
+    label_names: list[str] | None  # of a ClassLabel feature, in its order
+
+
+def read_rows(source: Source, split: str, args: DataArguments) -> Rows:
+    """The wanted columns under the names of their roles, with every row accounted for."""
+    wanted = {"text": args.text_column, "label": args.label_column}
+    if args.text_pair_column:
+        wanted["text_pair"] = args.text_pair_column
+    name, first_row, features = str(source), 1, {}
+    if not isinstance(source, Path):
+        name, there, features = f"{args.dataset_name} ({split})", source.column_names, source.features
+    elif source.suffix.lower() == ".csv":
+        there, first_row = _csv_header(source), 2
+    elif source.suffix.lower() == ".parquet":
+        parquet = _open_parquet(source)
+        there = parquet.schema_arrow.names
+        features = datasets.Features.from_arrow_schema(parquet.schema_arrow)
+    else:
+        records = _json_records(source)
+        there = list(dict.fromkeys(key for record in records for key in record))
+    _check_columns(name, there, wanted)
+    names_column = ["label_name"] if args.label_column == "label" and "label_name" in there else []
+    columns = list(dict.fromkeys([*wanted.values(), *names_column]))
+
+    if not isinstance(source, Path):
+        table = source.select_columns(columns).with_format("arrow")[:]
+    elif source.suffix.lower() == ".csv":
+        table = _read_csv(source, columns)
+    elif source.suffix.lower() == ".parquet":
+        table = parquet.read(columns)
+    else:
+        table = pa.table({column: _json_column(records, column, name) for column in columns})
+    if len(table) == 0:
+        raise ValueError(f"{name} has no rows: every split that is given needs some. Check the file.")
+
+    checked = {}
+    for role, column in wanted.items():
+        values = _complete(table[column], f"{name}: column {column!r}", first_row)
+        feature = features.get(column)
+        if role == "label":
+            checked[role] = _check_labels(values, feature, f"{name}: column {column!r}", first_row)
+        elif not _is_string(values.type):
+            raise ValueError(
+                f"{name}: column {column!r} holds {values.type}, accepted are strings. Type --{role}_column NAME."
+            )
+        else:
+            checked[role] = values.cast(pa.string())
+    for column in names_column:
+        checked[column] = table[column]
+    feature = features.get(args.label_column)
+    return Rows(pa.table(checked), name, feature.names if isinstance(feature, datasets.ClassLabel) else None)
+
+
+def _check_columns(name: str, there: list[str], wanted: dict[str, str]) -> None:
+    if not there:
+        raise ValueError(f"{name} is empty: every split that is given needs rows. Check the file.")
+    for role, column in wanted.items():
+        if there.count(column) != 1:
+            count = "no column" if column not in there else "several columns"
+            raise ValueError(
+                f"{name} has {count} {column!r} for the {role}; its columns are: {', '.join(there)}. "
+                f"Type --{role}_column NAME."
+            )
+    if "text_pair" in there and "text_pair" not in wanted:
+        logger.warning("%s: column 'text_pair' is not used. For pairs: --text_pair_column text_pair.", name)
+
+
+def _csv_header(path: Path) -> list[str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            return next(csv.reader(lines), [])
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8: {error}. Save it as UTF-8.") from error
+
+
+def _read_csv(path: Path, columns: list[str]) -> pa.Table:
+    """Columns as strings. An empty cell is missing; an empty text stands in quotes."""
+    try:
+        return pa.csv.read_csv(
+            path,
+            # One thread, so that errors name their row; one block, so that no long row is cut in two.
+            read_options=pa.csv.ReadOptions(use_threads=False, block_size=min(path.stat().st_size, 1 << 30)),
+            parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+            convert_options=pa.csv.ConvertOptions(
+                include_columns=columns,
+                column_types={column: pa.string() for column in columns},
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise ValueError(
+            f"{path} cannot be read (its header is row 1): {error}. Accepted is UTF-8; a text with a comma, a "
+            f'quote or a line break stands in quotes, "like, this".'
+        ) from error
+
+
+def _open_parquet(path: Path) -> pa.parquet.ParquetFile:
+    try:
+        return pa.parquet.ParquetFile(path)
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} is no parquet file: {error}") from error
+
+
+def _json_records(path: Path) -> list[dict[str, Any]]:
+    """The objects of a JSON Lines file, or of one JSON list."""
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8: {error}. Save it as UTF-8.") from error
+    # Not splitlines(), which also splits at the line separators that JSON allows inside a string.
+    lines = [content] if content.lstrip().startswith("[") else content.split("\n")
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            value = json.loads(line) if line.strip() else []
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f"{path}, line {number}: {error}. Accepted is one JSON object a line, or one list of objects."
+            ) from error
+        records += value if isinstance(value, list) else [value]
+    for number, record in enumerate(records, start=1):
+        if not isinstance(record, dict):
+            raise ValueError(f'{path}, row {number} is {record!r}; accepted is {{"text": "...", "label": 0}}.')
+    return records
+
+
+def _json_column(records: list[dict[str, Any]], column: str, name: str) -> pa.Array:
+    values = [record.get(column) for record in records]
+    try:
+        return pa.array(values)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        kinds: dict[str, str] = {}
+        for row, value in enumerate(values, start=1):
+            kinds.setdefault(type(value).__name__, f"{value!r} in row {row}")
+        found = ", ".join(f"{example} ({kind})" for kind, example in kinds.items())
+        raise ValueError(f"{name}: column {column!r} holds {found}. Write one type throughout.") from error
+
+
+def _complete(column: pa.ChunkedArray, where: str, first_row: int) -> pa.ChunkedArray:
+    if column.null_count:
+        rows = np.flatnonzero(pc.is_null(column)) + first_row
+        header = " (the header is row 1)" if first_row == 2 else ""
+        raise ValueError(
+            f"{where} is missing in {len(rows)} of {len(column)} rows: row {shorten(rows)}{header}. Fill or "
+            f'remove these rows; an empty text is written "".'
+        )
+    return column
+
+
+def _is_string(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return any(check(kind) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
+
+
+def _check_labels(column: pa.ChunkedArray, feature: Any, where: str, first_row: int) -> pa.ChunkedArray:
+    """Labels as names or int64; an error for what is no class."""
+    kind = column.type
+    if isinstance(feature, datasets.ClassLabel):
+        name_of = dict(enumerate(feature.names))  # a hidden label, -1, has no name and stays "-1"
+        return pa.chunked_array([[name_of.get(label, str(label)) for label in column.to_pylist()]], pa.string())
+    if pa.types.is_boolean(kind):
+        return pc.if_else(column, "True", "False")
+    if pa.types.is_integer(kind):
+        return column.cast(pa.int64())
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        raise ValueError(f"{where} holds lists, several labels a row. {_ONE_CLASS}")
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        column = pa.chunked_array([[str(label) for label in column.to_pylist()]])  # Arrow would write 1.0 as "1"
+    elif not _is_string(kind):
+        raise ValueError(f"{where} holds {kind}. {_ONE_CLASS}")
+
+    column = column.cast(pa.string())
+    blank = np.flatnonzero(pc.equal(pc.utf8_trim_whitespace(column), "")) + first_row
+    if len(blank):
+        raise ValueError(f"{where} is blank in row {shorten(blank)}. {_ONE_CLASS}")
+    names = sorted(pc.unique(column).to_pylist())
+    numbers = [name for name in names if _NUMBER.fullmatch(name)]
+    if numbers and len(numbers) < len(names):
+        others = [name for name in names if name not in numbers]
+        raise ValueError(f"{where} mixes numbers ({shorten(numbers)}) and names ({shorten(others)}). {_ONE_CLASS}")
+    if any(not float(number).is_integer() for number in numbers):
+        raise ValueError(f"{where} holds decimal numbers, a regression target: {shorten(names)}. {_ONE_CLASS}")
+    if not all(re.fullmatch(r"-?\d+", number) for number in numbers):
+        raise ValueError(f"{where} holds decimal numbers: {shorten(names)}. Write 0 for 0.0, 1 for 1.0, ...")
+    return column.cast(pa.int64()) if numbers else column
+
+
+def shorten(values: Iterable[Any], limit: int = 10) -> str:
+    values = [str(value) for value in values]
+    return ", ".join(values[:limit]) + (f", ... ({len(values)} in all)" if len(values) > limit else "")

@@ -1,0 +1,114 @@
+"""The shape of the package: what imports what, what loads when, doctests."""
+
+import ast
+import doctest
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nlp_mixup
+
+ROOT = Path(nlp_mixup.__file__).parent
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages([str(ROOT)], "nlp_mixup.")
+    if not module.name.endswith("__main__") and ".metrics." not in module.name
+)
+# Room -> the rooms of the package that it may import.
+ARROWS = {
+    "cli": {"recipe", "experiment", "report"},
+    "experiment": {"recipe", "trainer", "data", "models", "calibration", "report"},
+    "recipe": {"arguments"},
+    "trainer": {"arguments", "embeddings", "mixing", "architectures", "calibration"},
+    "embeddings": {"architectures", "mixing"},
+    "report": {"calibration", "figures"},
+    "data": {"arguments", "rows", "demo"},
+    "rows": {"arguments"},
+    "models": {"models", "arguments", "data"},
+    "figures": {"calibration"},
+    "calibration": {"calibration"},
+    "mixing": set(),
+    "architectures": set(),
+    "arguments": set(),
+    "demo": set(),
+    "metrics": {"calibration", "metrics"},
+}
+LIBRARIES = {
+    "mixing": {"torch", "numpy"},
+    "calibration": {"numpy", "scipy", "sklearn"},
+}
+
+
+def imports_of(path):
+    """Every imported module of a file, relative ones spelled out."""
+    package = ("nlp_mixup", *path.relative_to(ROOT).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            yield ".".join([*base, *([node.module] if node.module else [])])
+
+
+def files_of(room):
+    return [ROOT / f"{room}.py"] if (ROOT / f"{room}.py").is_file() else sorted((ROOT / room).glob("*.py"))
+
+
+def test_every_room_has_its_arrows():
+    rooms = {path.stem if path.is_file() else path.name for path in ROOT.iterdir() if path.name[0] not in "_."}
+    assert rooms - {"recipes", "py"} == set(ARROWS)
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_import_arrows_point_down(room):
+    for path in files_of(room):
+        inside = {name.split(".")[1] for name in imports_of(path) if name.startswith("nlp_mixup.")}
+        assert inside <= ARROWS[room], path
+
+
+@pytest.mark.parametrize("room", LIBRARIES)
+def test_rooms_of_numbers_know_no_framework(room):
+    for path in files_of(room):
+        libraries = {name.split(".")[0] for name in imports_of(path)} - {"nlp_mixup"} - sys.stdlib_module_names
+        assert libraries <= LIBRARIES[room], path
+
+
+def loaded_after(code):
+    script = f"import sys\n{code}\nprint(' '.join(sys.modules))"
+    return set(
+        subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout.split()
+    )
+
+
+def test_importing_the_package_or_asking_for_help_loads_no_framework():
+    heavy = {"torch", "transformers", "datasets", "numpy", "sklearn", "matplotlib"}
+    assert not heavy & loaded_after("import nlp_mixup")
+    help_text = "import nlp_mixup.cli\ntry: nlp_mixup.cli.main(['--help'])\nexcept SystemExit: pass"
+    assert not heavy & loaded_after(help_text)
+
+
+def test_calibration_loads_no_framework():
+    assert not {"torch", "transformers", "datasets"} & loaded_after("import nlp_mixup.calibration")
+
+
+def test_public_names_are_there_and_unknown_ones_are_named():
+    for name in nlp_mixup.__all__:
+        assert getattr(nlp_mixup, name) is not None
+    assert set(nlp_mixup.__all__) <= set(dir(nlp_mixup))
+    with pytest.raises(AttributeError, match=r"'nlp_mixup' has no attribute 'MixupTrainr'; it has MixupMixin"):
+        nlp_mixup.MixupTrainr  # noqa: B018
+
+
+def test_no_second_copy_of_the_modules():
+    assert "vision" not in sys.modules
+    assert "recipes" not in sys.modules
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_doctests(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert doctest.testmod(importlib.import_module(name)).failed == 0
