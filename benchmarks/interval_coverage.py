@@ -44,6 +44,14 @@ def population_ece(confidence: np.ndarray, accuracy: np.ndarray) -> float:
     return float(np.abs(np.bincount(index, confidence - accuracy, N_BINS)).sum() / len(confidence))
 
 
+def population_oe(confidence: np.ndarray, accuracy: np.ndarray) -> float:
+    """Binned OE where the probability of being right is known."""
+    index = np.clip(np.ceil(confidence * N_BINS).astype(int) - 1, 0, N_BINS - 1)
+    excess = np.maximum(np.bincount(index, confidence - accuracy, N_BINS), 0)
+    mean = np.bincount(index, confidence, N_BINS) / np.maximum(np.bincount(index, minlength=N_BINS), 1)
+    return float(excess @ mean / len(confidence))
+
+
 def solve(shape: str, sign: str, target: float) -> tuple[Callable[[np.ndarray], np.ndarray], float]:
     """An accuracy function whose population ECE is ``target``, and that ECE."""
     confidence = SHAPES[shape](np.random.default_rng(99), 2_000_000)
@@ -59,15 +67,19 @@ def solve(shape: str, sign: str, target: float) -> tuple[Callable[[np.ndarray], 
 def coverage(
     shape: str, sign: str, target: float, n: int, *, repetitions: int, resamples: int, seed: int = 0
 ) -> dict[str, float]:
-    """Share of repetitions whose interval contains the true ECE, and the interval's mean width."""
+    """Share of repetitions whose interval contains the true ECE (and the true OE), and the mean width for ECE."""
     accuracy, truth = solve(shape, sign, target)
+    many = SHAPES[shape](np.random.default_rng(99), 2_000_000)
+    true_oe = population_oe(many, accuracy(many))
     rng = np.random.default_rng(seed)
-    hits = plain_hits = 0
+    hits = oe_hits = plain_hits = 0
     width = 0.0
     for repetition in range(repetitions):
         confidence = SHAPES[shape](rng, n)
         rows = RowScores.from_confidence(confidence, rng.random(n) < accuracy(confidence), n_bins=N_BINS)
-        interval = intervals_of_rows(rows, n_resamples=resamples, seed=repetition)["ece"]
+        intervals = intervals_of_rows(rows, n_resamples=resamples, seed=repetition)
+        interval = intervals["ece"]
+        oe_hits += intervals["oe"].low <= true_oe <= intervals["oe"].high
         draws = resample_scores(rows, n_resamples=resamples, seed=repetition)["ece"]
         low, high = np.quantile(draws, (0.025, 0.975))
         hits += interval.low <= truth <= interval.high
@@ -76,6 +88,7 @@ def coverage(
     return {
         "truth": truth,
         "coverage": hits / repetitions,
+        "oe_coverage": oe_hits / repetitions,
         "plain": plain_hits / repetitions,
         "width": width / repetitions,
     }
@@ -84,8 +97,12 @@ def coverage(
 def difference_coverage(
     shape: str, sign: str, targets: tuple[float, float], n: int, *, repetitions: int, resamples: int, seed: int = 0
 ) -> float:
-    """Share of repetitions whose interval contains the true difference of two models right on correlated rows."""
-    (first, truth), (second, other_truth) = (solve(shape, sign, target) for target in targets)
+    """Share of repetitions whose interval contains the true difference of two models on the same rows.
+
+    The second model's gaps have the other pattern of signs, so that equal ECEs do not mean equal models."""
+    other = "both" if sign == "over" else "over"
+    first, truth = solve(shape, sign, targets[0])
+    second, other_truth = solve(shape, other, targets[1])
     rng = np.random.default_rng(seed)
     hits = 0
     for repetition in range(repetitions):
@@ -102,8 +119,8 @@ def main() -> None:
     parser.add_argument("--resamples", type=int, default=400)
     options = parser.parse_args()
     settings = {"repetitions": options.repetitions, "resamples": options.resamples}
-    print("| confidences | gaps | n | true ECE | coverage | mean width | plain percentile |")
-    print("|---|---|---|---|---|---|---|")
+    print("| confidences | gaps | n | true ECE | coverage | mean width | plain percentile | coverage of OE |")
+    print("|---|---|---|---|---|---|---|---|")
     for target in (0.02, 0.05, 0.1):
         for n in (500, 1066, 5000):
             for shape in SHAPES:
@@ -111,7 +128,7 @@ def main() -> None:
                     found = coverage(shape, sign, target, n, **settings)
                     print(
                         f"| {shape} | {sign} | {n} | {found['truth']:.3f} | {found['coverage']:.3f} "
-                        f"| {found['width']:.3f} | {found['plain']:.3f} |",
+                        f"| {found['width']:.3f} | {found['plain']:.3f} | {found['oe_coverage']:.3f} |",
                         flush=True,
                     )
     print("\n| confidences | gaps | n | true ECEs | coverage of the paired difference |")

@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=2 python benchmarks/text_cnn_speed.py [--pairs 40]
 
-Batches are generated: 50 rows of MR's lengths (mean 23 words, batches padded to about 48), 16,660 words, 300 dimensions.
-Each pair runs both versions on one batch, in alternating order; printed are medians, and the ratio with its
-95% interval (bootstrap over pairs).
+Batches are generated: 50 rows of MR's lengths (mean 23 words, batches padded to about 48), 16,660 words, 300
+dimensions. Each pair runs both versions on one batch, in alternating order; printed are medians, and the
+ratio with its 95% interval (bootstrap over pairs).
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """The facts by which model families differ for mixup: which module embeds the tokens, and who is refused."""
 
 from torch import nn
+from transformers import PreTrainedModel
 
 REFUSED_TYPES = {
     "xlnet": "its embeddings run with the batch in the second dimension",
@@ -35,7 +36,7 @@ dimension. Use an encoder (BERT, RoBERTa, ModernBERT ...) or a decoder (GPT-2, L
         )
 
 
-def embedding_module(model: nn.Module) -> nn.Module:
+def embedding_module(model: PreTrainedModel) -> nn.Module:
     """The module that turns token ids into vectors, called once in a forward pass.
 
     Raises:

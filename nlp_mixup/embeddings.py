@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from nlp_mixup.architectures import embedding_module
 from nlp_mixup.mixing import Mix, interpolate
@@ -75,7 +76,7 @@ class EmbeddingMixer:
         True
     """
 
-    def __init__(self, model: nn.Module, carrier: Carrier = "auto"):
+    def __init__(self, model: PreTrainedModel, carrier: Carrier = "auto"):
         self.model = model
         self.carrier = carrier
         self.embedding = embedding_module(model)

@@ -75,7 +75,7 @@ class Run:
 
     def __init__(self, arguments: RunArguments, arm: str):
         self.arm, self.seed = arm, arguments.training.seed
-        self.output_dir = Path(arguments.training.output_dir)
+        self.output_dir = Path(str(arguments.training.output_dir))
         self.folder = self.output_dir / arm / f"seed-{self.seed}"
         self.arguments = arguments
         self.settings = settings_of(arguments)
@@ -123,7 +123,7 @@ class Run:
         checkpoint = trainer.args.resume_from_checkpoint or last_complete_checkpoint(self.folder)
         output = trainer.train(resume_from_checkpoint=checkpoint)
 
-        rows = []
+        rows: list[dict[str, Any]] = []
         for split in ("validation", "test"):
             if split not in prepared.splits:
                 continue
@@ -261,7 +261,7 @@ def _selection(args) -> str:
     return f"best validation {args.metric_for_best_model.removeprefix('eval_')}"
 
 
-def _write_npz(path: Path, **arrays: np.ndarray) -> None:
+def _write_npz(path: Path, **arrays: Any) -> None:
     content = io.BytesIO()
     np.savez_compressed(content, **arrays)
     write_atomically(path, content.getvalue())

@@ -22,7 +22,7 @@ from nlp_mixup.arguments import (
     ModelArguments,
 )
 
-ARGUMENT_CLASSES = (ModelArguments, DataArguments, MixupTrainingArguments, EvaluationArguments)
+ARGUMENT_CLASSES: tuple[Any, ...] = (ModelArguments, DataArguments, MixupTrainingArguments, EvaluationArguments)
 FIELDS = {f.name: f for cls in ARGUMENT_CLASSES for f in fields(cls) if f.init}
 
 # What a run from the command line wants where the Trainer's own default is another.

@@ -134,13 +134,20 @@ def _score_cells(rows: list[dict[str, Any]]) -> list[str]:
     cells = []
     for key in SCORES.values():
         values = np.array([row[key] for row in rows])
-        cell = format(values.mean(), "+.3f" if key == "gap" else ".3f")
-        cells.append(f"{cell} ± {values.std(ddof=1):.3f}" if len(values) > 1 else cell)
+        cell = _decimal(values.mean(), "+" if key == "gap" else "")
+        cells.append(f"{cell} ± {_decimal(values.std(ddof=1))}" if len(values) > 1 else cell)
     return cells
 
 
+def _decimal(value: float, sign: str = "") -> str:
+    """Three decimals without the zero before the point, so that a table with spreads fits 80 columns."""
+    return f"{value:{sign}.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:{sign}.3f}"
+
+
 def _print(table: Table, rows: list[dict[str, Any]]) -> None:
-    Console().print(table)
+    console = Console()
+    console = console if console.is_terminal else Console(width=120)
+    console.print(table)
     print(
         f"ECE and OE over {rows[0]['n_bins']} equal-width bins; gap = mean confidence - accuracy, positive is "
         f"over-confident; weights: {rows[0]['selection']}."

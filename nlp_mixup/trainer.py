@@ -4,9 +4,11 @@ Thulasidasan et al., "On Mixup Training", NeurIPS 2019. A step draws a `Mix`, mi
 the loss against both labels; evaluation never enters this path.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
-from transformers import Trainer
+from transformers import PreTrainedModel, Trainer
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
@@ -17,8 +19,16 @@ from nlp_mixup.arguments import MixupTrainingArguments
 from nlp_mixup.embeddings import EmbeddingMixer
 from nlp_mixup.mixing import Mix, draw_mix, mixed_cross_entropy
 
+if TYPE_CHECKING:
 
-class MixupMixin:
+    class _Base(Trainer):  # what the mixin is mixed into
+        args: MixupTrainingArguments
+        model: PreTrainedModel
+else:
+    _Base = object
+
+
+class MixupMixin(_Base):
     """Mixup for any subclass of `Trainer`: ``class MyTrainer(MixupMixin, MyBaseTrainer)``.
 
     Labels stay integers and never reach the model. The loss is the sum over rows divided by the number of labels in the
@@ -103,7 +113,7 @@ class MixupMixin:
             lambda_per=self.args.mixup_lambda_per,
         )
         # Embeddings and labels must see one lambda: round it as the embeddings will.
-        dtype = self._embedding_mixer().embedding.weight.dtype
+        dtype = next(self._embedding_mixer().embedding.parameters()).dtype
         return Mix(mix.partners, mix.lam.to(dtype).float()).to(inputs["labels"].device)
 
     def _loss(self, outputs, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
@@ -138,7 +148,7 @@ class MixupMixin:
         output = super().evaluation_loop(
             dataloader, description, False if exact else prediction_loss_only, *args, **kwargs
         )
-        if exact and output.label_ids is not None:
+        if exact and output.label_ids is not None and output.metrics is not None:
             logits, labels = torch.from_numpy(output.predictions), torch.from_numpy(output.label_ids)
             loss_name = next(name for name in output.metrics if name.endswith("_loss"))
             output.metrics[loss_name] = mixed_cross_entropy(logits, labels).item()
@@ -197,7 +207,7 @@ class MixupMixin:
                 f"The training batch has no labels, only {', '.join(sorted(inputs))}. Add a 'label' column of class ids."
             )
         _check_label_type(labels.dtype.is_floating_point, labels.dim() > 1)
-        num_labels = self.model.config.num_labels
+        num_labels: int = self.model.config.num_labels  # type: ignore[assignment]
         wrong = labels[(labels != -100) & ((labels < 0) | (labels >= num_labels))]
         if len(wrong):
             raise ValueError(

@@ -5,7 +5,19 @@ Numbers only: nothing here draws, and nothing imports torch or transformers.
 
 from .binning import PRESETS, EqualMass, EqualWidth
 from .bins import CalibrationBins, reliability_table
+from .classwise import BrierDecomposition, brier_decomposition, classwise_ece
+from .debiased import debiased_ece
+from .distributed import all_reduce
+from .floor import NoiseFloor, noise_floor, noise_floor_of_table
 from .inputs import top_label
+from .intervals import (
+    Interval,
+    RowScores,
+    describe_calibration,
+    difference_intervals,
+    resample_interval,
+    score_intervals,
+)
 from .logits import log_softmax, nll_from_logits, softmax
 from .scores import (
     accuracy,
@@ -18,29 +30,54 @@ from .scores import (
     overconfidence_error,
     root_mean_squared_calibration_error,
 )
+from .selective import aurc, energy_score, ood_scores, risk_at_coverage, risk_coverage
+from .smooth import smooth_ece
 from .summary import calibration_metrics, score_logits
 from .table import ReliabilityTable
+from .temperature import Temperature, fit_temperature
 
 __all__ = [
     "PRESETS",
+    "BrierDecomposition",
     "CalibrationBins",
     "EqualMass",
     "EqualWidth",
+    "Interval",
+    "NoiseFloor",
     "ReliabilityTable",
+    "RowScores",
+    "Temperature",
     "accuracy",
     "adaptive_ece",
+    "all_reduce",
+    "aurc",
+    "brier_decomposition",
     "brier_score",
     "calibration_metrics",
+    "classwise_ece",
+    "debiased_ece",
+    "describe_calibration",
+    "difference_intervals",
+    "energy_score",
     "expected_calibration_error",
+    "fit_temperature",
     "gap",
     "log_softmax",
     "maximum_calibration_error",
     "negative_log_likelihood",
     "nll_from_logits",
+    "noise_floor",
+    "noise_floor_of_table",
+    "ood_scores",
     "overconfidence_error",
     "reliability_table",
+    "resample_interval",
+    "risk_at_coverage",
+    "risk_coverage",
     "root_mean_squared_calibration_error",
+    "score_intervals",
     "score_logits",
+    "smooth_ece",
     "softmax",
     "top_label",
 ]

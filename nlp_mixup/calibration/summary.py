@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .binning import resolve_binning
+from .binning import EqualWidth
 from .bins import CalibrationBins
-from .inputs import as_array
+from .floor import noise_floor_of_confidences
+from .inputs import as_array, top_label
 from .logits import check_class_labels, log_softmax
 from .scores import brier_per_row
 
@@ -37,12 +39,20 @@ def score_logits(logits: Any, labels: Any, *, n_bins: int = 15) -> dict[str, flo
         >>> scores["accuracy"], [round(scores[key], 6) for key in ("confidence", "ece", "oe")]
         (0.5, [0.75, 0.25, 0.1875])
     """
+    scores, confidence = _scores_and_confidence(logits, labels, n_bins)
+    floor = noise_floor_of_confidences(confidence, EqualWidth(n_bins))
+    return scores | {"ece_floor": floor.ece, "ece_floor_low": floor.low, "ece_floor_high": floor.high}
+
+
+def _scores_and_confidence(logits: Any, labels: Any, n_bins: int) -> tuple[dict[str, float], NDArray[np.float64]]:
+    """:func:`score_logits` without the floor, whose simulation a Trainer's every evaluation can do without."""
+    rule = EqualWidth(n_bins)
     log_probs = log_softmax(logits)
     targets = check_class_labels(labels, *log_probs.shape)
     probs = np.exp(log_probs)
-    bins = CalibrationBins(binning=resolve_binning(n_bins, None)).update(probs, targets, validate=False)
-    table = bins.table()
-    return {
+    confidence, correct = top_label(probs, targets, validate=False)
+    table = CalibrationBins(binning=rule).update_scored(confidence, correct).table()
+    scores = {
         "accuracy": table.overall_accuracy,
         "nll": float(-log_probs[np.arange(len(targets)), targets].mean()) + 0.0,
         "brier": float(brier_per_row(probs, targets).mean()),
@@ -54,6 +64,7 @@ def score_logits(logits: Any, labels: Any, *, n_bins: int = 15) -> dict[str, flo
         "n": table.n,
         "n_bins": table.n_bins,
     }
+    return scores, confidence
 
 
 def calibration_metrics(n_bins: int = 15) -> Callable[[Any], dict[str, float]]:
@@ -77,7 +88,7 @@ def calibration_metrics(n_bins: int = 15) -> Callable[[Any], dict[str, float]]:
         >>> compute_metrics(result)["confidence"]
         0.5
     """
-    resolve_binning(n_bins, None)
+    EqualWidth(n_bins)
     return _CalibrationMetrics(n_bins)
 
 
@@ -109,5 +120,5 @@ class _CalibrationMetrics:
                 "leave compute_metrics out for a multi-label or regression task, "
                 "and take the argmax of soft targets first"
             )
-        scores = score_logits(logits, targets, n_bins=self.n_bins)
+        scores, _ = _scores_and_confidence(logits, targets, self.n_bins)
         return {key: scores[key] for key in self.keys}

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -49,7 +50,7 @@ def load_model(args: ModelArguments, data: TextData, tokenizer: PreTrainedTokeni
         ImportError: `minilm` without its extra.
         OSError: the model is neither a folder nor reachable on the Hub.
     """
-    labels = {
+    labels: dict[str, Any] = {
         "num_labels": len(data.label_names),
         "id2label": dict(enumerate(data.label_names)),
         "label2id": {name: index for index, name in enumerate(data.label_names)},
@@ -58,7 +59,7 @@ def load_model(args: ModelArguments, data: TextData, tokenizer: PreTrainedTokeni
         config = TextCNNConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **labels)
         model = TextCNNForSequenceClassification(config)
         if args.glove_file is not None:
-            load_glove(args.glove_file, tokenizer, model.get_input_embeddings())
+            load_glove(args.glove_file, tokenizer, model.embedding)
         return model
     hub = {"revision": args.model_revision, "trust_remote_code": args.trust_remote_code}
     config = AutoConfig.from_pretrained(_source(args), **hub, **labels)

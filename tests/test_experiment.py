@@ -1,0 +1,215 @@
+"""A run from the command line to its folder: complete, resumable, the same again."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import yaml
+from datasets import load_dataset
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from nlp_mixup import cli
+from nlp_mixup.calibration import expected_calibration_error, overconfidence_error, softmax
+from nlp_mixup.experiment import last_complete_checkpoint
+
+WORDS = {"good": ["fine", "great", "nice", "superb"], "bad": ["poor", "awful", "dull", "weak"]}
+
+
+def write_csv(path, n, seed):
+    """n short generated texts in two classes; a fifth of the labels are wrong."""
+    random = np.random.default_rng(seed)
+    lines = ["text,label"]
+    for _ in range(n):
+        label = random.choice(["good", "bad"])
+        words = [*random.choice(WORDS[label], 2), *random.choice(["film", "plot", "a", "the", "very"], 4)]
+        random.shuffle(words)
+        lines.append(f"{' '.join(words)},{label if random.random() < 0.8 else random.choice(['good', 'bad'])}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def recipe(tmp_path, monkeypatch):
+    """A recipe file on generated texts; data and runs live in the test's folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    for split, n, seed in (("train", 120, 0), ("validation", 60, 1), ("test", 80, 2)):
+        write_csv(tmp_path / f"{split}.csv", n, seed)
+    settings = {
+        "train_file": "train.csv", "validation_file": "validation.csv", "test_file": "test.csv",
+        "num_train_epochs": 3, "per_device_train_batch_size": 16, "learning_rate": "1e-3", "mixup_alpha": 0.4,
+        "output_dir": "out", "seeds": [0, 1], "arms": {"no_mixup": {"mixup_alpha": 0}, "mixup": {}},
+    }  # fmt: skip
+    path = tmp_path / "tiny.yaml"
+    path.write_text(yaml.safe_dump(settings, sort_keys=False))
+    return path
+
+
+def test_train_leaves_the_whole_results_folder(recipe, tmp_path, capsys):
+    cli.main(["train", str(recipe)])
+    run = tmp_path / "out" / "mixup" / "seed-0"
+    printed = capsys.readouterr().out
+    files = {path.name for path in run.iterdir()}
+    assert files == {
+        "arguments.yaml", "model", "logits-validation.npz", "logits-test.npz", "epochs.npz", "history.jsonl",
+        "metrics.json", "reliability.png",
+    }  # fmt: skip
+
+    rows = {row["split"]: row for row in json.loads((run / "metrics.json").read_text())["rows"]}
+    for split, n in (("validation", 60), ("test", 80)):
+        stored = np.load(run / f"logits-{split}.npz")
+        probs = softmax(stored["logits"])
+        assert rows[split]["n"] == n == len(probs)
+        assert rows[split]["accuracy"] == pytest.approx((probs.argmax(1) == stored["labels"]).mean())
+        assert rows[split]["ece"] == pytest.approx(expected_calibration_error(probs, stored["labels"]))
+        assert rows[split]["oe"] == pytest.approx(overconfidence_error(probs, stored["labels"]))
+        assert f"{split} (n = {n})" in printed
+        for score in ("accuracy", "nll", "ece", "oe"):
+            assert f"{rows[split][score]:.3f}".removeprefix("0") in printed
+
+    history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    assert [record["epoch"] for record in history] == [1, 2, 3]
+    assert history[-1]["ece"] == pytest.approx(rows["validation"]["ece"])
+    epochs = np.load(run / "epochs.npz")
+    assert epochs["confidence"].shape == epochs["correct"].shape == (3, 60)
+    assert epochs["correct"][-1].mean() == pytest.approx(rows["validation"]["accuracy"])
+
+    # The model is an ordinary one: label names, tokenizer, the stored logits.
+    model = AutoModelForSequenceClassification.from_pretrained(run / "model").eval()
+    tokenizer = AutoTokenizer.from_pretrained(run / "model")
+    assert model.config.id2label == {0: "bad", 1: "good"}
+    texts = load_dataset("csv", data_files=str(tmp_path / "test.csv"), cache_dir=str(tmp_path / "hf"))["train"]["text"]
+    logits = model(**tokenizer(list(texts), padding=True, return_tensors="pt")).logits.detach().numpy()
+    np.testing.assert_allclose(logits, np.load(run / "logits-test.npz")["logits"], atol=1e-5)
+    assert not (run / "model" / "training_args.bin").exists()
+
+
+def test_a_run_starts_again_from_its_own_arguments(recipe, tmp_path):
+    cli.main(["train", str(recipe), "--arm", "no_mixup", "--num_train_epochs", "1", "--seed", "5"])
+    first = tmp_path / "out" / "no_mixup" / "seed-5"
+    cli.main(["train", str(first / "arguments.yaml"), "--output_dir", "again"])
+    second = tmp_path / "again" / "no_mixup" / "seed-5"
+    for split in ("validation", "test"):
+        one, two = np.load(first / f"logits-{split}.npz"), np.load(second / f"logits-{split}.npz")
+        np.testing.assert_allclose(one["logits"], two["logits"], atol=1e-6)
+
+
+def test_compare_runs_all_arms_and_seeds_and_skips_what_is_done(recipe, tmp_path, capsys):
+    cli.main(["compare", str(recipe)])
+    first = (tmp_path / "out" / "results.csv").read_bytes()
+    assert first.decode().count("\n") == 1 + 2 * 2 * 2
+    assert (tmp_path / "out" / "figures" / "reliability.png").stat().st_size > 10_000
+    printed = capsys.readouterr().out
+    assert "seeds 0, 1" in printed
+    table = printed[printed.index("test, n = 80") :].splitlines()
+    assert [line.split()[0] for line in table if "±" in line] == ["no_mixup", "mixup"]
+    assert not list(tmp_path.glob("out/*/*/model"))
+
+    shutil.rmtree(tmp_path / "out" / "mixup" / "seed-1")
+    cli.main(["compare", str(recipe)])
+    assert (tmp_path / "out" / "results.csv").read_bytes() == first
+    assert capsys.readouterr().out.count("done already") == 3
+
+
+def test_a_killed_run_resumes_to_the_same_numbers(recipe, tmp_path):
+    """kill -9 at a moment when checkpoints exist; then the same command again."""
+    command = [sys.executable, "-m", "nlp_mixup", "train", str(recipe), "--num_train_epochs", "15"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(tmp_path / "cache")}
+    process = subprocess.Popen(
+        [*command, "--output_dir", "cut"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    run = tmp_path / "cut" / "mixup" / "seed-0"
+    deadline = time.monotonic() + 120
+    while not any(run.glob("checkpoint-*/trainer_state.json")):
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (run / "metrics.json").exists()
+    assert last_complete_checkpoint(run) is not None
+
+    for folder in ("cut", "whole"):
+        subprocess.run([*command, "--output_dir", folder], env=environment, check=True, capture_output=True)
+    whole = tmp_path / "whole" / "mixup" / "seed-0"
+    np.testing.assert_allclose(
+        np.load(run / "logits-test.npz")["logits"], np.load(whole / "logits-test.npz")["logits"], atol=1e-6
+    )
+    assert len((run / "history.jsonl").read_text().splitlines()) == 15
+    np.testing.assert_allclose(
+        np.load(run / "epochs.npz")["confidence"], np.load(whole / "epochs.npz")["confidence"], atol=1e-6
+    )
+    assert not list(run.glob("checkpoint-*"))
+
+
+def test_a_half_written_checkpoint_is_passed_over(tmp_path):
+    for step, complete in ((5, True), (10, True), (15, False)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        (folder / "model.safetensors").touch()
+        if complete:
+            (folder / "trainer_state.json").touch()
+    assert last_complete_checkpoint(tmp_path).endswith("checkpoint-10")
+    assert last_complete_checkpoint(tmp_path / "nothing") is None
+
+
+def test_a_done_run_is_not_trained_again(recipe, tmp_path, capsys):
+    cli.main(["train", str(recipe), "--num_train_epochs", "1"])
+    before = (tmp_path / "out/mixup/seed-0/metrics.json").stat().st_mtime_ns
+    capsys.readouterr()
+    cli.main(["train", str(recipe), "--num_train_epochs", "1"])
+    assert "This run is done already" in capsys.readouterr().out
+    assert (tmp_path / "out/mixup/seed-0/metrics.json").stat().st_mtime_ns == before
+
+
+def fails(argv, capsys):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(argv)
+    assert caught.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_other_settings_in_the_same_folder_are_refused(recipe, capsys):
+    cli.main(["train", str(recipe), "--num_train_epochs", "1"])
+    message = fails(["train", str(recipe), "--num_train_epochs", "1", "--mixup_alpha", "0.2"], capsys)
+    assert "holds a run with other settings: mixup_alpha is 0.4 there and 0.2 now" in message
+    assert "Choose another --output_dir, or delete that folder" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--test_file", "tset.csv"], "there is no file tset.csv. . holds: "),
+        (["--text_column", "txt"], "has no column 'txt' for the text; its columns are: text, label"),
+        (["--mixup_alhpa", "1"], "Unknown argument '--mixup_alhpa'. Did you mean '--mixup_alpha'?"),
+        (["--mixup_alpha", "-1"], "mixup_alpha must be a finite number >= 0"),
+        (["--arm", "mixap"], "has no arm 'mixap', only 'no_mixup', 'mixup'"),
+        (["--per_device_train_batch_size", "1"], "leaves no partner to mix with"),
+    ],
+)
+def test_wrong_input_ends_in_one_line_before_training(recipe, tmp_path, capsys, arguments, message):
+    stderr = fails(["train", str(recipe), *arguments], capsys)
+    assert message in stderr
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_front_door(capsys):
+    cli.main(["recipes"])
+    printed = capsys.readouterr().out
+    assert "quickstart" in printed
+    assert "mr-text-cnn" in printed
+    assert "invalid choice: 'trian'" in fails(["trian"], capsys)
+    assert "usage" in fails([], capsys)
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["train", "--help"])
+    assert caught.value.code == 0
+    printed = capsys.readouterr().out
+    assert "--mixup_alpha" in printed
+    assert "Beta(alpha, alpha)" in printed
+    assert "--learning_rate" in printed

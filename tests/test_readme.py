@@ -1,0 +1,56 @@
+"""The README's blocks run: Python as it stands, commands as far as their recipes and flags."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import tiny_model
+from datasets import Dataset
+
+from nlp_mixup.models import build_word_tokenizer
+from nlp_mixup.recipe import load_recipe, parse_arguments
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", TEXT, flags=re.DOTALL)
+COMMANDS = [
+    line.split("#")[0].split("&&")[-1].split()
+    for language, block in BLOCKS
+    if language == "bash"
+    for line in block.splitlines()
+]
+PYTHON = [block for language, block in BLOCKS if language == "python"]
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=range(len(PYTHON)))
+def test_python_blocks_run(block, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    texts = ["a good film", "a bad film", "fine", "dull plot"]
+    tokenizer = build_word_tokenizer(texts)
+    rows = Dataset.from_dict({"input_ids": tokenizer(texts)["input_ids"], "label": [0, 1, 2, 1]})
+    torch.manual_seed(0)
+    exec(block, {"model": tiny_model("bert"), "tokenizer": tokenizer, "train": rows, "validation": rows})
+    assert "eval_ece" in capsys.readouterr().out
+
+
+def test_the_two_commands_of_the_first_minute_are_there():
+    assert 'pip install -e ".[demo]" && nlp-mixup compare quickstart' in TEXT
+    assert 'pip install -e ".[test]" && pytest' in TEXT
+
+
+@pytest.mark.parametrize("words", [c for c in COMMANDS if {"train", "compare"} & set(c)], ids=" ".join)
+def test_commands_name_real_recipes_and_flags(words):
+    if "--help" in words:
+        return
+    command = words[words.index("train" if "train" in words else "compare") + 1 :]
+    recipe = load_recipe(command[0])
+    overrides = [word for word in command[1:] if word not in ("--arm", "mixup")]
+    if "--seeds" in overrides:
+        overrides = overrides[: overrides.index("--seeds")]
+    parse_arguments(recipe, "mixup", overrides)
+
+
+def test_links_and_pictures_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", TEXT):
+        assert target.startswith("https://") or (ROOT / target).exists(), target
