@@ -15,23 +15,22 @@ from rich.table import Table
 from nlp_mixup.calibration import ReliabilityTable, reliability_table, softmax
 from nlp_mixup.figures import reliability_figure
 
-COLUMNS = [
-    "arm",
-    "seed",
-    "split",
-    "calibration",
-    "selection",
-    "n",
-    "n_bins",
-    "accuracy",
-    "nll",
-    "brier",
-    "ece",
-    "oe",
-    "mce",
-    "gap",
-    "confidence",
-]
+COLUMNS = (
+    *("arm", "seed", "split", "calibration", "selection", "n", "n_bins"),
+    *(
+        "accuracy",
+        "nll",
+        "brier",
+        "ece",
+        "ece_floor",
+        "ece_floor_low",
+        "ece_floor_high",
+        "oe",
+        "mce",
+        "gap",
+        "confidence",
+    ),
+)
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -119,7 +118,7 @@ def report(output_dir: Path, arms: list[str], seeds: list[int]) -> None:
     print(f"Figure: {figure}")
 
 
-SCORES = {"accuracy": "accuracy", "NLL": "nll", "ECE": "ece", "OE": "oe", "gap": "gap"}
+SCORES = {"accuracy": "accuracy", "NLL": "nll", "ECE": "ece", "floor": "ece_floor", "OE": "oe", "gap": "gap"}
 
 
 def _score_table(first_column: str, title: str) -> Table:
@@ -135,7 +134,8 @@ def _score_cells(rows: list[dict[str, Any]]) -> list[str]:
     for key in SCORES.values():
         values = np.array([row[key] for row in rows])
         cell = _decimal(values.mean(), "+" if key == "gap" else "")
-        cells.append(f"{cell} ± {_decimal(values.std(ddof=1))}" if len(values) > 1 else cell)
+        has_spread = len(values) > 1 and key != "ece_floor"
+        cells.append(f"{cell}±{_decimal(values.std(ddof=1))}" if has_spread else cell)
     return cells
 
 
@@ -149,6 +149,6 @@ def _print(table: Table, rows: list[dict[str, Any]]) -> None:
     console = console if console.is_terminal else Console(width=120)
     console.print(table)
     print(
-        f"ECE and OE over {rows[0]['n_bins']} equal-width bins; gap = mean confidence - accuracy, positive is "
-        f"over-confident; weights: {rows[0]['selection']}."
+        f"ECE and OE over {rows[0]['n_bins']} equal-width bins; floor: the ECE that a perfectly calibrated model with these\n"
+        f"confidences would show; gap: mean confidence - accuracy, positive is over-confident; weights: {rows[0]['selection']}."
     )

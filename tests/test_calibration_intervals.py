@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+import nlp_mixup.calibration as calibration
 from nlp_mixup.calibration import (
     EqualMass,
     Interval,
@@ -18,6 +19,7 @@ from nlp_mixup.calibration import (
     resample_interval,
     score_intervals,
     score_logits,
+    slow_score_intervals,
     smooth_ece,
     softmax,
 )
@@ -116,6 +118,17 @@ def test_slow_scores_are_resampled_by_calling_them():
     corrected = resample_interval(smooth_ece, probs, labels, biased=True, n_resamples=100)
     assert 0 <= corrected.low < plain.low
     assert corrected.high < plain.high
+
+
+def test_slow_scores_come_in_one_call_with_their_own_values():
+    logits, labels = case(300, scale=3.0)
+    found = slow_score_intervals(logits, labels, n_resamples=40)
+    probs = softmax(logits)
+    assert set(found) == {"adaptive_ece", "classwise_ece", "smooth_ece", "debiased_ece", "aurc"}
+    for name, interval in found.items():
+        assert interval.value == pytest.approx(getattr(calibration, name)(probs, labels), abs=1e-12)
+        assert 0 < interval.low < interval.high < 1
+        assert interval.n_resamples == 40
 
 
 def test_near_the_floor_only_one_thing_is_said():

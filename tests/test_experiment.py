@@ -69,7 +69,7 @@ def test_train_leaves_the_whole_results_folder(recipe, tmp_path, capsys):
         assert rows[split]["ece"] == pytest.approx(expected_calibration_error(probs, stored["labels"]))
         assert rows[split]["oe"] == pytest.approx(overconfidence_error(probs, stored["labels"]))
         assert f"{split} (n = {n})" in printed
-        for score in ("accuracy", "nll", "ece", "oe"):
+        for score in ("accuracy", "nll", "ece", "ece_floor", "oe"):
             assert f"{rows[split][score]:.3f}".removeprefix("0") in printed
 
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]

@@ -32,7 +32,7 @@ from .scores import (
 )
 from .selective import aurc, energy_score, ood_scores, risk_at_coverage, risk_coverage
 from .smooth import smooth_ece
-from .summary import calibration_metrics, score_logits
+from .summary import calibration_metrics, score_logits, slow_score_intervals
 from .table import ReliabilityTable
 from .temperature import Temperature, fit_temperature
 
@@ -77,6 +77,7 @@ __all__ = [
     "root_mean_squared_calibration_error",
     "score_intervals",
     "score_logits",
+    "slow_score_intervals",
     "smooth_ece",
     "softmax",
     "top_label",

@@ -196,14 +196,13 @@ def top_label_block(
     validate: bool = True,
     name: str = "probs",
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Winning scores (m,) and whether the winner is the label (m,), of one checked block of m rows."""
+    """Winning scores (m,) and whether the winner is the label (m,), of one block of m rows, checked but for labels."""
     if block.ndim == 2 and block.shape[1] == 1:
         block = block[:, 0]
     if block.ndim == 1:
         if validate:
             if not (block.min() >= 0 and block.max() <= 1):
                 raise _explain_bad_probability(block, first_row, 0.0, name)
-            _check_labels(labels, 2, first_row)
         return _score_one_column(block, labels, positive)
     few_classes = block.shape[1] <= COLUMN_WISE_CLASSES
     columns = np.ascontiguousarray(block.T) if few_classes else block
@@ -211,7 +210,6 @@ def top_label_block(
         sums = columns.sum(axis=0) if few_classes else np.einsum("nk->n", block)
         if not (columns.min() >= 0 and np.abs(sums - 1).max() <= tolerance):
             raise _explain_bad_probability(block, first_row, tolerance, name)
-        _check_labels(labels, block.shape[1], first_row)
     if few_classes:
         confidence, correct = _score_few_classes(block, columns, labels)
     else:
@@ -243,6 +241,8 @@ def top_label_blocks(
     step = min(SPAN_ROWS, max(1, BLOCK_VALUES // n_classes))
     for span in range(0, len(probs), SPAN_ROWS):
         stop = min(span + SPAN_ROWS, len(probs))
+        if validate:
+            _check_labels(labels[span:stop], max(n_classes, 2), span)
         confidence, correct = np.empty(stop - span), np.empty(stop - span, dtype=bool)
         for start in range(span, stop, step):
             end = min(start + step, stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,15 @@ from numpy.typing import NDArray
 
 from .binning import EqualWidth
 from .bins import CalibrationBins
+from .classwise import classwise_ece
+from .debiased import debiased_ece
 from .floor import noise_floor_of_confidences
 from .inputs import as_array, top_label
+from .intervals import N_RESAMPLES_SLOW, Interval, resample_interval
 from .logits import check_class_labels, log_softmax
-from .scores import brier_per_row
+from .scores import adaptive_ece, brier_per_row
+from .selective import aurc
+from .smooth import smooth_ece
 
 
 def score_logits(logits: Any, labels: Any, *, n_bins: int = 15) -> dict[str, float]:
@@ -65,6 +71,46 @@ def _scores_and_confidence(logits: Any, labels: Any, n_bins: int) -> tuple[dict[
         "n_bins": table.n_bins,
     }
     return scores, confidence
+
+
+def slow_score_intervals(
+    logits: Any, labels: Any, *, n_bins: int = 15, n_resamples: int = N_RESAMPLES_SLOW, seed: int = 0
+) -> dict[str, Interval]:
+    """Intervals of the scores that are not sums over rows: compute them once, at a run's end, and store them.
+
+    Args:
+        logits: (n, k), k at least 2.
+        labels: (n,) class indices.
+        n_bins: number of bins of the binned ones.
+        n_resamples: resamples of rows.
+        seed: seed of the resamples.
+
+    Returns:
+        ``adaptive_ece``, ``classwise_ece`` and ``smooth_ece``, corrected for their bias, and ``debiased_ece`` and
+        ``aurc`` by percentiles.
+
+    Raises:
+        ValueError: for input that cannot be scored, with the first offending row.
+
+    Example:
+        >>> logits, labels = np.tile([0.0, np.log(3.0)], (100, 1)), np.arange(100) % 2
+        >>> round(slow_score_intervals(logits, labels, n_resamples=20)["smooth_ece"].value, 3)
+        0.25
+    """
+    log_probs = log_softmax(logits)
+    targets = check_class_labels(labels, *log_probs.shape)
+    probs = np.exp(log_probs)
+    scores = {
+        "adaptive_ece": (partial(adaptive_ece, n_bins=n_bins, validate=False), True),
+        "classwise_ece": (partial(classwise_ece, n_bins=n_bins, validate=False), True),
+        "smooth_ece": (partial(smooth_ece, validate=False), True),
+        "debiased_ece": (partial(debiased_ece, n_bins=n_bins, validate=False), False),
+        "aurc": (partial(aurc, validate=False), False),
+    }
+    return {
+        name: resample_interval(score, probs, targets, biased=biased, n_resamples=n_resamples, seed=seed)
+        for name, (score, biased) in scores.items()
+    }
 
 
 def calibration_metrics(n_bins: int = 15) -> Callable[[Any], dict[str, float]]:
