@@ -3,7 +3,7 @@
     python benchmarks/interval_coverage.py [--repetitions 500] [--resamples 400]
 
 Confidences come from two shapes, peaked (like a fine-tuned encoder) and wide. The true accuracy at a
-confidence is over- confident throughout, or over-confident below .75 and under-confident above. The truth is
+confidence is over-confident throughout, or over-confident below .75 and under-confident above. The truth is
 the binned ECE of two million rows at 15 bins. ``plain`` is the percentile bootstrap for comparison. At true
 ECE .02 coverage is printed, not promised.
 """
@@ -15,10 +15,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nlp_mixup.calibration.intervals import (
+from nlp_mixup.calibration.intervals import differences_of_rows, intervals_of_rows
+from nlp_mixup.calibration.resampling import (
     RowScores,
-    differences_of_rows,
-    intervals_of_rows,
     resample_scores,
 )
 

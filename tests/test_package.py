@@ -39,7 +39,7 @@ ARROWS = {
 }
 LIBRARIES = {
     "mixing": {"torch", "numpy"},
-    "calibration": {"numpy", "scipy", "sklearn"},
+    "calibration": {"numpy", "scipy", "sklearn", "accelerate"},  # accelerate: only inside all_reduce
 }
 
 

@@ -1,6 +1,6 @@
 """A tiny random text classifier of every model type that transformers can classify with, and batches for it.
 
-Run as a program, it prints for each type how its token embedding behaves and how exactly `EmbeddingMixer` mixes in it.
+Run as a program, it prints for each type how its token embedding is called and how exactly `EmbeddingMixer` mixes there.
 """
 
 import argparse
@@ -13,38 +13,258 @@ from typing import Any
 
 import torch
 import transformers
-from torch import Tensor
-from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from torch import Tensor, nn
+from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 
 from nlp_mixup.embeddings import EmbeddingMixer
 from nlp_mixup.mixing import Mix
 
 MODEL_TYPES: list[str] = sorted(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES)
+BOS, PAD, EOS = 0, 1, 2
+TOKENS = range(3, 60)  # ids of ordinary tokens: special tokens lie below, image tokens above
+LABELS = 3
 
-BOS, PAD, EOS, FIRST_TOKEN, FIRST_RESERVED, VOCABULARY = 0, 1, 2, 3, 60, 64
-SIDE_BY_SIDE = ("text_config", "vision_config", "encoder", "decoder", "attn_config")
-
-# Every configuration field of one of these names takes the value, in nested configurations too.
-SMALL_FIELDS: dict[int, str] = {
-    2: """num_hidden_layers num_layers n_layer n_layers encoder_layers decoder_layers num_decoder_layers depth
-        num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads
-        num_key_value_heads num_self_attention_heads num_cross_attention_heads num_self_attends_per_block
-        num_experts_per_tok linear_num_key_heads linear_num_value_heads index_n_heads n_mamba_heads""",
-    4: """num_experts n_routed_experts num_local_experts kv_lora_rank q_lora_rank gated_norm_rank rotary_dim
-        mamba_d_state mamba_dt_rank adapter_rank index_topk mm_tokens_per_image""",
-    8: """head_dim d_kv d_head kv_channels qk_nope_head_dim qk_rope_head_dim v_head_dim index_head_dim
-        linear_key_head_dim linear_value_head_dim attention_head_size embedding_size entity_emb_size
-        pronunciation_embed_dim shape_embed_dim num_latents chunk_size""",
-    16: """hidden_size d_model dim n_embd emb_dim d_latents out_hidden_size qk_head_dim""",
-    24: """intermediate_size d_ff dff d_inner n_inner ffn_dim encoder_ffn_dim decoder_ffn_dim hidden_dim
-        ffn_hidden_size moe_intermediate_size shared_expert_intermediate_size feed_forward_size""",
-    32: """image_size""",
-    64: """max_position_embeddings n_positions n_ctx num_hash_buckets entity_vocab_size pronunciation_vocab_size
-        shape_vocab_size max_2d_position_embeddings num_position_embeddings""",
-    # Token ids.
-    VOCABULARY: "vocab_size",
-    BOS: "bos_token_id",
-    PAD: "pad_token_id decoder_start_token_id",
-    EOS: "eos_token_id",
+# A configuration field of one of these names takes the value after it, in nested configurations too.
+SMALL: dict[str, int] = {
+    """num_hidden_layers num_layers n_layer n_layers encoder_layers decoder_layers num_decoder_layers depth
+    num_attention_heads n_head n_heads num_heads encoder_attention_heads decoder_attention_heads num_key_value_heads
+    num_self_attention_heads num_cross_attention_heads num_self_attends_per_block num_experts_per_tok
+    linear_num_key_heads linear_num_value_heads index_n_heads n_mamba_heads""": 2,
+    """num_experts n_routed_experts num_local_experts kv_lora_rank q_lora_rank gated_norm_rank rotary_dim
+    mamba_d_state mamba_dt_rank adapter_rank mm_tokens_per_image xpath_unit_hidden_size""": 4,
+    """head_dim d_kv d_head kv_channels qk_nope_head_dim qk_rope_head_dim v_head_dim index_head_dim
+    linear_key_head_dim linear_value_head_dim attention_head_size embedding_size entity_emb_size
+    pronunciation_embed_dim shape_embed_dim num_latents chunk_size""": 8,
+    "hidden_size d_model dim n_embd emb_dim d_latents out_hidden_size qk_head_dim": 16,
+    """intermediate_size d_ff dff d_inner n_inner ffn_dim encoder_ffn_dim decoder_ffn_dim hidden_dim ffn_hidden_size
+    moe_intermediate_size shared_expert_intermediate_size feed_forward_size""": 24,
+    "image_size input_size": 32,
+    """vocab_size max_position_embeddings n_positions n_ctx num_hash_buckets entity_vocab_size shape_vocab_size
+    pronunciation_vocab_size max_2d_position_embeddings num_position_embeddings index_topk""": 64,
+    "bos_token_id": BOS,
+    "pad_token_id": PAD,
+    "eos_token_id decoder_start_token_id": EOS,
+    "image_token_id image_token_index": 60,
+    "video_token_id": 61,
+    "vision_start_token_id boi_token_index": 62,
+    "vision_end_token_id eoi_token_index": 63,
 }
+SMALL_FIELDS = {name: value for names, value in SMALL.items() for name in names.split()}
+
+# What else a type's configuration needs to be small and consistent.
+HYBRID = ["linear_attention", "full_attention"]
+TYPE_FIELDS: dict[str, dict[str, Any]] = {
+    "axk1": {"n_group": 1, "topk_group": 1, "mlp_layer_types": ["dense", "sparse"]},
+    "cohere_compass_text": {"rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 10000.0}}},
+    "deepseek_v3": {"n_group": 1, "topk_group": 1, "first_k_dense_replace": 1},
+    "funnel": {"block_sizes": [1, 1]},
+    "gpt_neo": {"attention_types": [[["global", "local"], 1]]},
+    "jamba": {"attn_layer_offset": 1, "attn_layer_period": 2},
+    "layoutlmv3": {"coordinate_size": 2, "shape_size": 4},
+    "lilt": {"hidden_size": 24},
+    "longformer": {"attention_window": 8},
+    "mistral4": {"head_dim": 16},
+    "mobilebert": {"intra_bottleneck_size": 16, "num_feedforward_networks": 1},
+    "mt5": {"decoder_start_token_id": PAD},
+    "qwen3_5": {"text_config": {"layer_types": HYBRID}},
+    "qwen3_5_text": {"layer_types": HYBRID},
+    "qwen3_next": {"layer_types": HYBRID},
+    # Axial positions would fix the length in training; a seed makes the hashes of its attention repeatable.
+    "reformer": {
+        **{"axial_pos_embds": False, "hash_seed": 0, "num_buckets": 2, "attn_layers": ["local", "lsh"]},
+        **{"local_attn_chunk_length": 8, "lsh_attn_chunk_length": 8},
+    },
+    "squeezebert": {"embedding_size": 16},
+    "t5": {"decoder_start_token_id": PAD},
+    "umt5": {"decoder_start_token_id": PAD},
+    "xmod": {"default_language": "en_XX"},
+    "zamba": {"num_hidden_layers": 3, "layers_block_type": ["linear_attention", "hybrid", "hybrid"]},
+    "zamba2": {"layers_block_type": ["linear_attention", "hybrid"]},
+}
+# The padded length of a batch has to be a multiple of this: shorter ones fail in a pooling layer, or in training.
+PAD_TO_MULTIPLE = {"canine": 4, "funnel": 4, "reformer": 8}
+
+
+class MissingDependency(ImportError):
+    """A model type cannot be built because a package it needs is not installed; the message names it."""
+
+
+def small_fields(config: PreTrainedConfig, special: dict[str, Any]) -> dict[str, Any]:
+    """Keyword arguments that rebuild a configuration small and without dropout or noise; `special` has the last word."""
+    fields: dict[str, Any] = {}
+    for name in config.to_dict():
+        value = getattr(config, name, None)
+        if isinstance(value, PreTrainedConfig):
+            fields[name] = {"model_type": value.model_type, **small_fields(value, special.get(name, {}))}
+        elif isinstance(value, float) and ("drop" in name or "jitter" in name):
+            fields[name] = 0.0
+        elif name in SMALL_FIELDS and (value is None or type(value) is int):
+            fields[name] = SMALL_FIELDS[name]
+    return {**fields, **{name: value for name, value in special.items() if not isinstance(fields.get(name), dict)}}
+
+
+def tiny_classifier(model_type: str, seed: int = 0) -> PreTrainedModel:
+    """A random classifier of `LABELS` labels on the CPU, in eval mode, whose logits depend visibly on every token.
+
+    Args:
+        model_type: one of `MODEL_TYPES`.
+        seed: draws the weights.
+
+    Raises:
+        MissingDependency: the type needs a package that is not installed.
+    """
+    config_class = CONFIG_MAPPING[model_type]
+    fields = small_fields(config_class(), TYPE_FIELDS.get(model_type, {}))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = config_class(**{"num_labels": LABELS, "pad_token_id": PAD, **fields})
+        try:
+            model = AutoModelForSequenceClassification.from_config(config)
+        except ImportError as error:
+            raise MissingDependency(f"Model type '{model_type}' cannot be built: {str(error).strip()}") from error
+        for parameter in model.parameters():
+            if parameter.requires_grad and parameter.dim() > 1:
+                nn.init.normal_(parameter, std=0.3)
+    return model.eval()
+
+
+def tiny_batch(model: PreTrainedModel, lengths: Sequence[int], side: str = "right", seed: int = 0) -> dict[str, Tensor]:
+    """Random rows of the given lengths with mask and labels, padded on one side to the longest.
+
+    Rows of encoder-decoders end with one end-of-sequence token, which several of them pool at.
+
+    Args:
+        model: one of `tiny_classifier`.
+        lengths: tokens of each row, >= 1.
+        side: of the padding, ``right`` or ``left``.
+        seed: draws tokens and labels.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    rows, multiple = len(lengths), PAD_TO_MULTIPLE.get(model.config.model_type, 1)
+    longest = -(-max(lengths) // multiple) * multiple
+    ids = torch.full((rows, longest), PAD)
+    mask = torch.zeros_like(ids)
+    for row, length in enumerate(lengths):
+        span = slice(0, length) if side == "right" else slice(longest - length, longest)
+        ids[row, span] = torch.randint(TOKENS.start, TOKENS.stop, (length,), generator=generator)
+        mask[row, span] = 1
+        if model.config.is_encoder_decoder:
+            ids[row, span.stop - 1] = EOS
+    labels = torch.randint(LABELS, (rows,), generator=generator)
+    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+
+
+def forward(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
+    with torch.no_grad():
+        return model(**batch).logits
+
+
+def rows_alone(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
+    """The logits of each row in a batch of its own, without padding."""
+    logits = []
+    for row, mask in enumerate(batch["attention_mask"].bool()):
+        one = {name: value[row : row + 1] for name, value in batch.items()}
+        logits.append(forward(model, {name: v[:, mask] if v.dim() > 1 else v for name, v in one.items()}))
+    return torch.cat(logits)
+
+
+def embedding_calls(model: PreTrainedModel, batch: dict[str, Tensor]) -> str:
+    """How often, with what ids and with what result a forward pass calls the input embeddings."""
+    calls: list[str] = []
+
+    def note(module: nn.Module, args: tuple, output: Any) -> None:
+        vectors = output[0] if isinstance(output, tuple) else output
+        calls.append(f"{tuple(args[0].shape)} -> {tuple(vectors.shape)} {'in a tuple' * isinstance(output, tuple)}")
+
+    try:
+        handle = model.get_input_embeddings().register_forward_hook(note)
+    except (NotImplementedError, AttributeError) as error:
+        return f"none: {type(error).__name__} {error}"
+    forward(model, batch)
+    handle.remove()
+    return f"{len(calls)} calls: {', '.join(dict.fromkeys(calls)) or 'none'}"
+
+
+def mixing_errors(model: PreTrainedModel, batch: dict[str, Tensor]) -> dict[str, float]:
+    """The largest deviations from symmetry and from the endpoints, and the largest effect of mixing, in the logits."""
+    mixer = EmbeddingMixer(model)
+    partners = torch.tensor([1, 0, 3, 2])
+
+    def mixed(lam: Sequence[float]) -> Tensor:
+        mix = Mix(partners, torch.tensor(lam))
+        with mixer.armed(batch, mix) as carried:
+            return forward(model, carried)
+
+    plain = forward(model, batch)
+    one, other = mixed([0.3, 0.3, 0.8, 0.8]), mixed([0.7, 0.7, 0.2, 0.2])
+    ends = {"lam1": mixed([1.0] * 4) - plain, "lam0": mixed([0.0] * 4) - plain[partners]}
+    differences = {"symmetry": one - other[partners], **ends, "effect": one - plain}
+    mixer.detach()
+    return {name: difference.abs().max().item() for name, difference in differences.items()}
+
+
+@contextmanager
+def time_limit(seconds: int) -> Iterator[None]:
+    def stop(*_: Any) -> None:
+        raise TimeoutError(f"more than {seconds} seconds")
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+
+
+def guarded(measure: Callable[..., Any], *args: Any) -> Any:
+    """What `measure` returns, or the text of its error."""
+    try:
+        with time_limit(60):
+            return measure(*args)
+    except Exception as error:
+        return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def report(model_type: str) -> Iterator[str]:
+    """Lines of measurements of one model type."""
+    start = time.perf_counter()
+    model = guarded(tiny_classifier, model_type)
+    if isinstance(model, str):
+        yield f"not built: {model}"
+        return
+    yield f"{sum(p.numel() for p in model.parameters())} parameters, built in {time.perf_counter() - start:.2f} s"
+    for side in ("right", "left"):
+        batch = tiny_batch(model, [12, 9, 7, 11], side)
+        plain, alone = guarded(forward, model, batch), guarded(rows_alone, model, batch)
+        if isinstance(plain, str):
+            yield f"{side}: {plain}"
+            continue
+        again = (forward(model, batch) - plain).abs().max()
+        gap = alone if isinstance(alone, str) else f"{(alone - plain).abs().max():.1e}"
+        yield f"{side}: std {plain.std():.2g}, repeated {again:.1e}, rows alone {gap}"
+        yield f"{side}: {guarded(embedding_calls, model, batch)}"
+        errors = guarded(mixing_errors, model, batch)
+        errors = errors if isinstance(errors, str) else ", ".join(f"{name} {e:.1e}" for name, e in errors.items())
+        yield f"{side}: mixed: {errors}"
+    for lengths in ([1], [1, 5], [3, 1, 2], [2, 17, 1, 8, 5]):
+        logits = guarded(forward, model, tiny_batch(model, lengths))
+        if isinstance(logits, str) or not logits.isfinite().all():
+            yield f"lengths {lengths}: {logits}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measures tiny classifiers of all model types.")
+    parser.add_argument("types", nargs="*", default=MODEL_TYPES)
+    warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()
+    start = time.perf_counter()
+    for model_type in parser.parse_args().types:
+        before = time.perf_counter()
+        lines = "\n    ".join(report(model_type))
+        print(f"{model_type} ({time.perf_counter() - before:.1f} s)\n    {lines}", flush=True)
+    print(f"{time.perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -12,13 +12,13 @@ from .floor import NoiseFloor, noise_floor, noise_floor_of_table
 from .inputs import top_label
 from .intervals import (
     Interval,
-    RowScores,
     describe_calibration,
     difference_intervals,
     resample_interval,
     score_intervals,
 )
 from .logits import log_softmax, nll_from_logits, softmax
+from .resampling import RowScores
 from .scores import (
     accuracy,
     adaptive_ece,

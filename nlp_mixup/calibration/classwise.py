@@ -117,9 +117,9 @@ def brier_decomposition(probs: Any, labels: Any, *, n_bins: int = 15, validate: 
 class _BinnedClass:
     """Counts, sums of one class's probability, and how often it was the label, per bin."""
 
-    count: NDArray[np.int64]
-    claimed: NDArray[np.float64]
-    occurred: NDArray[np.float64]
+    count: NDArray[Any]
+    claimed: NDArray[Any]
+    occurred: NDArray[Any]
 
     @classmethod
     def of(cls, score: NDArray[np.float64], outcome: NDArray[np.bool_], rule: EqualWidth | EqualMass) -> _BinnedClass:

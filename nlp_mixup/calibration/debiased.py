@@ -58,7 +58,7 @@ def debiased_ece(
     weight = count / table.n
     if norm == 2:
         unbiased = np.where(count > 1, gap**2 - accuracy * (1 - accuracy) / np.maximum(count - 1, 1), 0.0)
-        return float(np.sqrt(max(weight @ unbiased, 0.0)))
+        return float(np.sqrt(max(float(weight @ unbiased), 0.0)))
     error = np.sqrt(accuracy * (1 - accuracy) / count)
     return float(max(2 * table.ece - weight @ expected_absolute(gap, error), 0.0))
 

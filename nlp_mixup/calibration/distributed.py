@@ -30,7 +30,10 @@ def all_reduce(bins: CalibrationBins, accelerator: Any) -> CalibrationBins:
         1
     """
     if accelerator.num_processes == 1:
-        return sum([bins])
+        return CalibrationBins(binning=bins.binning).merge(bins)
     from accelerate.utils import gather_object
 
-    return sum(gather_object([bins]))
+    total = CalibrationBins(binning=bins.binning)
+    for state in gather_object([bins]):
+        total.merge(state)
+    return total

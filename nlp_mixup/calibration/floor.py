@@ -149,7 +149,7 @@ def noise_floor_of_table(table: ReliabilityTable, *, n_draws: int = 1000, seed: 
 def _simulate(
     bin_of_cell: NDArray[np.intp],
     count: NDArray[np.int64],
-    total: NDArray[np.float64],
+    total: NDArray[Any],
     rule: EqualWidth | EqualMass,
     size: int,
     n_draws: int,

@@ -15,11 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .binning import EqualMass, EqualWidth, resolve_binning
 from .floor import NoiseFloor, short
-from .inputs import top_label
-from .logits import check_class_labels, log_softmax
-from .scores import brier_per_row
+from .resampling import RowScores, resample_scores, scores_of_rows, shrunken_bias
 
 N_RESAMPLES = 1000
 N_RESAMPLES_SLOW = 200
@@ -45,50 +42,6 @@ class Interval:
 
     def __str__(self) -> str:
         return f"{short(self.value)} ({short(self.low)} to {short(self.high)})"
-
-
-@dataclass(frozen=True, eq=False)
-class RowScores:
-    """What every row adds to the scores; all of it additive, so a resample is a weighted sum.
-
-    Args:
-        confidence: (n,) winning scores.
-        correct: (n,) whether the winner is the label.
-        bin_of_row: (n,) bin index; equal-mass bins stay those of all rows.
-        n_bins: number of bins.
-        nll: (n,) or None.
-        brier: (n,) or None.
-    """
-
-    confidence: NDArray[np.float64]
-    correct: NDArray[np.bool_]
-    bin_of_row: NDArray[np.intp]
-    n_bins: int
-    nll: NDArray[np.float64] | None = None
-    brier: NDArray[np.float64] | None = None
-
-    @classmethod
-    def from_confidence(
-        cls, confidence: Any, correct: Any, *, n_bins: int = 15, binning: EqualWidth | EqualMass | str | None = None
-    ) -> RowScores:
-        """From winning scores and correctness; leaves NLL and Brier out."""
-        rule = resolve_binning(n_bins, binning)
-        size = len(rule.lower) if isinstance(rule, EqualWidth) else rule.n_bins
-        confidence = np.asarray(confidence, dtype=np.float64)
-        return cls(confidence, np.asarray(correct, dtype=bool), rule.assign(confidence), size)
-
-    @classmethod
-    def from_logits(
-        cls, logits: Any, labels: Any, *, n_bins: int = 15, binning: EqualWidth | EqualMass | str | None = None
-    ) -> RowScores:
-        """From logits (n, k) and labels (n,), with NLL and Brier."""
-        log_probs = log_softmax(logits)
-        targets = check_class_labels(labels, *log_probs.shape)
-        probs = np.exp(log_probs)
-        confidence, correct = top_label(probs, targets, validate=False)
-        binned = cls.from_confidence(confidence, correct, n_bins=n_bins, binning=binning)
-        nll = -log_probs[np.arange(len(targets)), targets]
-        return cls(confidence, correct, binned.bin_of_row, binned.n_bins, nll, brier_per_row(probs, targets))
 
 
 def score_intervals(
@@ -130,7 +83,7 @@ def intervals_of_rows(
 ) -> dict[str, Interval]:
     """:func:`score_intervals` for rows scored before, with any binning."""
     resampled = resample_scores(rows, n_resamples=n_resamples, seed=seed)
-    values, shrunk = _scores(rows, None), _shrunken_bias(rows)
+    values, shrunk = scores_of_rows(rows), shrunken_bias(rows)
     return {
         name: _corrected(values[name], draws, shrunk.get(name), level, bounded=name in shrunk)
         for name, draws in resampled.items()
@@ -148,6 +101,9 @@ def difference_intervals(
     seed: int = 0,
 ) -> dict[str, Interval]:
     """Paired differences, first minus second, of two models' scores on the same rows.
+
+    In the simulation the interval of an ECE difference covers .88 to .98, lowest at n = 500 where one model is close to
+    calibrated: read a limit near 0 with care.
 
     Args:
         logits: (n, k) of the first model.
@@ -193,8 +149,8 @@ def differences_of_rows(
             f"paired differences need the same rows: got {len(first.confidence)} and {len(second.confidence)}"
         )
     draws = [resample_scores(rows, n_resamples=n_resamples, seed=seed) for rows in (first, second)]
-    values = [_scores(rows, None) for rows in (first, second)]
-    shrunk = [_shrunken_bias(rows) for rows in (first, second)]
+    values = [scores_of_rows(rows) for rows in (first, second)]
+    shrunk = [shrunken_bias(rows) for rows in (first, second)]
     return {
         name: _corrected(
             values[0][name] - values[1][name],
@@ -259,61 +215,6 @@ def describe_calibration(interval: Interval, floor: NoiseFloor) -> str:
             f"a perfect model shows up to {short(floor.high)})"
         )
     return f"ECE {interval}, a perfect model here: {short(floor.ece)} (n = {floor.n}, {floor.n_bins} bins)"
-
-
-def resample_scores(rows: RowScores, *, n_resamples: int, seed: int) -> dict[str, NDArray[np.float64]]:
-    """Every score of ``n_resamples`` resamples of rows, (n_resamples,) each; the same n and seed draw the same rows."""
-    rng = np.random.default_rng(seed)
-    n = len(rows.confidence)
-    draws = [_scores(rows, np.bincount(rng.integers(0, n, n), minlength=n)) for _ in range(n_resamples)]
-    return {name: np.array([draw[name] for draw in draws]) for name in draws[0]}
-
-
-def _scores(rows: RowScores, weights: NDArray[np.int64] | None) -> dict[str, float]:
-    n = len(rows.confidence)
-    weights = np.ones(n) if weights is None else weights.astype(np.float64)
-    size = rows.n_bins
-    count = np.bincount(rows.bin_of_row, weights=weights, minlength=size)
-    confidence = np.bincount(rows.bin_of_row, weights=weights * rows.confidence, minlength=size)
-    correct = np.bincount(rows.bin_of_row, weights=weights * rows.correct, minlength=size)
-    excess = confidence - correct
-    share = confidence / np.maximum(count, 1.0)
-    scores = {
-        "accuracy": correct.sum() / n,
-        "confidence": confidence.sum() / n,
-        "gap": excess.sum() / n,
-        "ece": np.abs(excess).sum() / n,
-        "oe": np.maximum(excess, 0.0) @ share / n,
-    }
-    if rows.nll is not None and rows.brier is not None:
-        scores |= {"nll": weights @ rows.nll / n, "brier": weights @ rows.brier / n}
-    return {name: float(value) for name, value in scores.items()}
-
-
-def _shrunken_bias(rows: RowScores) -> dict[str, float]:
-    """The bias of ECE and OE if the true gaps were the observed ones shrunk by their standard errors.
-
-    With g a bin's gap and s its standard error, E|N(g, s^2)| = s sqrt(2/pi) exp(-g^2/2s^2) + g (1 - 2 Phi(-g/s)), and
-    E max(N(g, s^2), 0) is half the sum of that and g; the shrunken gap is sign(g) sqrt(max(g^2 - s^2, 0)).
-    """
-    from scipy.special import ndtr
-
-    count = np.bincount(rows.bin_of_row, minlength=rows.n_bins)
-    filled = count > 0
-    count = count[filled]
-    confidence = np.bincount(rows.bin_of_row, weights=rows.confidence, minlength=rows.n_bins)[filled]
-    correct = np.bincount(rows.bin_of_row, weights=rows.correct, minlength=rows.n_bins)[filled]
-    gap = (confidence - correct) / count
-    accuracy = (correct + 0.5) / (count + 1.0)
-    error = np.sqrt(accuracy * (1 - accuracy) / count)
-    true = np.sign(gap) * np.sqrt(np.maximum(gap**2 - error**2, 0.0))
-    ratio = true / error
-    folded = error * np.sqrt(2 / np.pi) * np.exp(-(ratio**2) / 2) + true * (1 - 2 * ndtr(-ratio))
-    weight = count / count.sum()
-    return {
-        "ece": float(weight @ (folded - np.abs(true))),
-        "oe": float((weight * confidence / count) @ ((folded + true) / 2 - np.maximum(true, 0.0))),
-    }
 
 
 def _corrected(

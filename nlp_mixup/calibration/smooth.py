@@ -71,7 +71,7 @@ def smooth_ece_of_confidences(
     return at(high)
 
 
-def _residuals_on_grid(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> NDArray[np.float64]:
+def _residuals_on_grid(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> NDArray[Any]:
     """(c - a)/n of every row, shared linearly between the two nearest cell centres."""
     position = np.clip(confidence * GRID - 0.5, 0, GRID - 1)
     left = np.minimum(position.astype(np.intp), GRID - 2)

@@ -107,9 +107,7 @@ class CalibrationBins:
     accuracy = property(lambda self: self.table().overall_accuracy, doc="Accuracy over all rows.")
     confidence = property(lambda self: self.table().overall_confidence, doc="Mean winning score.")
 
-    def _tally(
-        self, confidence: NDArray[np.float64], correct: NDArray[np.bool_]
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def _tally(self, confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Counts and confidence sums, each (2, M): first row the wrong ones, second the correct ones."""
         size = len(self.count)
         index = self.binning.assign(confidence)
@@ -118,7 +116,7 @@ class CalibrationBins:
         total = np.bincount(index, weights=confidence, minlength=2 * size)
         return count.reshape(2, size), total.reshape(2, size)
 
-    def _add(self, tallies: Iterable[tuple[NDArray[np.int64], NDArray[np.float64]]]) -> CalibrationBins:
+    def _add(self, tallies: Iterable[tuple[NDArray[Any], NDArray[Any]]]) -> CalibrationBins:
         count = np.zeros_like(self.count)
         correct = np.zeros_like(self.count)
         confidence = np.zeros_like(self.confidence_sum)
@@ -189,7 +187,7 @@ def equal_mass_table(
         lower=lower,
         upper=upper,
         count=count,
-        confidence_sum=np.bincount(index, weights=confidence, minlength=n_bins),
-        correct_sum=np.bincount(index, weights=correct, minlength=n_bins),
+        confidence_sum=np.bincount(index, weights=confidence, minlength=n_bins).astype(np.float64),
+        correct_sum=np.bincount(index, weights=correct, minlength=n_bins).astype(np.float64),
         binning=rule,
     )

@@ -85,7 +85,7 @@ class BufferedMetric(evaluate.Metric, ABC):
     def _held(self):
         """Batches so far, each (confidence, correct, number of columns)."""
         if not hasattr(self, "_batches"):
-            self._batches = []
+            self._batches: list[tuple] = []
         return self._batches
 
 
