@@ -151,6 +151,36 @@ class MixupTrainingArguments(TrainingArguments):
         },
     )
 
+    mixup_level: Literal["embedding", "hidden", "sentence"] = field(
+        default="embedding",
+        metadata={
+            "help": "Where mixing happens: 'embedding', as in the paper; 'hidden', in the output of mixup_layer (encoders); "
+            "'sentence', before the last linear layer."
+        },
+    )
+    mixup_layer: list[int] | None = field(
+        default=None,
+        metadata={"help": "mixup_level=hidden: the layer (1 is the first), or several of which each batch draws one."},
+    )
+    mixup_mode: Literal["full", "inputs_only", "labels_only"] = field(
+        default="full",
+        metadata={
+            "help": "'full' mixes inputs and labels; 'inputs_only' keeps the hard label of the nearer example (the paper's "
+            "features-only ablation); 'labels_only' keeps the nearer example's input and mixes the labels."
+        },
+    )
+    mixup_probability: float = field(default=1.0, metadata={"help": "Share of the batches that are mixed."})
+    mixup_off_epoch: float | None = field(
+        default=None, metadata={"help": "Train on clean batches from this epoch on (0 is the start)."}
+    )
+    mixup_clean_weight: float = field(
+        default=0.0,
+        metadata={
+            "help": "Weight w of the clean batch's loss beside the mixed one's: (mixed + w clean) / (1 + w). 1 is "
+            "RegMixup; 0 is off. Needs the forward pass of twice the rows."
+        },
+    )
+
     def __post_init__(self):
         if not (math.isfinite(self.mixup_alpha) and self.mixup_alpha >= 0):
             raise ValueError(
@@ -159,9 +189,28 @@ class MixupTrainingArguments(TrainingArguments):
             )
         _check_choice("mixup_lambda_per", self.mixup_lambda_per, ("batch", "example"))
         _check_choice("mixup_carrier", self.mixup_carrier, ("auto", "dominant", "longer"))
-        if self.mixup_alpha > 0 and self.per_device_train_batch_size == 1:
+        _check_choice("mixup_level", self.mixup_level, ("embedding", "hidden", "sentence"))
+        _check_choice("mixup_mode", self.mixup_mode, ("full", "inputs_only", "labels_only"))
+        if not 0 <= self.mixup_probability <= 1:
+            raise ValueError(f"mixup_probability must lie between 0 and 1, got {self.mixup_probability}.")
+        if not (math.isfinite(self.mixup_clean_weight) and self.mixup_clean_weight >= 0):
+            raise ValueError(f"mixup_clean_weight must be a finite number >= 0, got {self.mixup_clean_weight}.")
+        if self.mixup_off_epoch is not None and not self.mixup_off_epoch >= 0:
+            raise ValueError(f"mixup_off_epoch must be >= 0, got {self.mixup_off_epoch}.")
+        if (self.mixup_level == "hidden") != bool(self.mixup_layer):
             raise ValueError(
-                "per_device_train_batch_size=1 leaves no partner to mix with. Set it to 2 or more, or mixup_alpha=0."
+                "mixup_layer and mixup_level='hidden' belong together: name the layer, such as --mixup_level hidden "
+                f"--mixup_layer 3, or neither. Got mixup_level={self.mixup_level!r}, mixup_layer={self.mixup_layer}."
+            )
+        if self.mixup_layer and min(self.mixup_layer) < 1:
+            raise ValueError(
+                f"mixup_layer counts from 1, got {self.mixup_layer}. The embeddings are mixup_level='embedding'."
+            )
+        spans_step = self.mixup_level == "embedding" and self.gradient_accumulation_steps > 1
+        if self.mixup_alpha > 0 and self.per_device_train_batch_size == 1 and not spans_step:
+            raise ValueError(
+                "per_device_train_batch_size=1 leaves no partner to mix with. Set it to 2 or more; or, at "
+                "mixup_level='embedding', set gradient_accumulation_steps to 2 or more; or mixup_alpha=0."
             )
         super().__post_init__()
 

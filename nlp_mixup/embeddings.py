@@ -9,9 +9,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
-from nlp_mixup.architectures import embedding_module
+from nlp_mixup.architectures import Embedding, embeddings_of
 from nlp_mixup.mixing import Mix, interpolate
 
 Carrier = Literal["auto", "dominant", "longer"]
@@ -34,7 +35,7 @@ def choose_carriers(mix: Mix, lengths: Tensor, carrier: Carrier = "auto") -> tup
         (n,) rows that carry, (n,) rows mixed in, (n,) share of the carrier.
 
     Example:
-        >>> mix = Mix(torch.tensor([1, 0]), torch.tensor([0.3, 0.3]))
+        >>> mix = Mix(torch.tensor([1, 0]), torch.tensor([0.3, 0.3]), torch.tensor([0.3, 0.3]))
         >>> carriers, others, lam = choose_carriers(mix, torch.tensor([5, 9]))
         >>> carriers.tolist(), others.tolist(), [round(share, 2) for share in lam.tolist()]
         ([1, 0], [0, 1], [0.7, 0.7])
@@ -52,9 +53,9 @@ def choose_carriers(mix: Mix, lengths: Tensor, carrier: Carrier = "auto") -> tup
 
 
 class EmbeddingMixer:
-    """Mixes the output of a model's embedding module while a batch is armed; at other times the model is untouched.
+    """Mixes the output of a model's embedding modules while a batch is armed; at other times the model is untouched.
 
-    Two hooks on the embedding module make it embed carriers and partners in one call and return the interpolation, so
+    Two hooks on each embedding module make it embed carriers and partners in one call and return the interpolation, so
     that weights which are gathered for the call only (FSDP, ZeRO) are there, and gradients reach both partners.
 
     Args:
@@ -69,7 +70,7 @@ class EmbeddingMixer:
         >>> config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
         >>> model = BertForSequenceClassification(config).eval()
         >>> batch = {"input_ids": torch.tensor([[1, 2], [3, 4]]), "attention_mask": torch.ones(2, 2)}
-        >>> mix = Mix(partners=torch.tensor([1, 0]), lam=torch.ones(2))
+        >>> mix = Mix(torch.tensor([1, 0]), torch.ones(2), torch.ones(2))
         >>> with torch.no_grad(), EmbeddingMixer(model).armed(batch, mix) as carried:
         ...     mixed = model(**carried).logits
         >>> bool(torch.equal(mixed, model(**batch).logits))  # lambda = 1 is the plain forward pass
@@ -79,25 +80,28 @@ class EmbeddingMixer:
     def __init__(self, model: PreTrainedModel, carrier: Carrier = "auto"):
         self.model = model
         self.carrier = carrier
-        self.embedding = embedding_module(model)
-        self._handles: list[torch.utils.hooks.RemovableHandle] = []
-        # Only tensors or None: torch.compile would recompile at every step that changes a Python number in a hook.
-        self._other_ids: Tensor | None = None
-        self._lam: Tensor | None = None
+        self._sites = [_Site(embedding) for embedding in embeddings_of(model)]
+        self._checked = False
 
     @contextmanager
-    def armed(self, inputs: dict[str, Tensor], mix: Mix) -> Iterator[dict[str, Tensor]]:
+    def armed(
+        self, inputs: dict[str, Tensor], mix: Mix, rows: slice = slice(None), with_clean: bool = False
+    ) -> Iterator[dict[str, Tensor]]:
         """Within this context the model's forward pass mixes; keep it open through backward.
 
         Args:
-            inputs: a collated batch with ``input_ids`` (n, length) and whatever else the model takes per row.
-            mix: the pairs, n rows, on the batch's device.
+            inputs: collated rows with ``input_ids`` (n, length) and whatever else the model takes per row. Partners are
+                found among them.
+            mix: the pairs, n rows, on the rows' device.
+            rows: the rows of this forward pass, where they are a micro-batch of the n.
+            with_clean: append the rows themselves, unmixed, behind the mixed ones.
 
         Yields:
-            The batch to give to the model: the carriers' rows. ``labels`` stay those of the original rows.
+            The batch to give to the model: the carriers' rows. ``labels`` are those of the original rows.
 
         Raises:
-            RuntimeError: the first armed forward pass did not call the embedding module exactly once.
+            ValueError: there are no token ids.
+            RuntimeError: the first armed forward pass did not call each embedding module exactly once.
         """
         if "input_ids" not in inputs:
             raise ValueError(
@@ -105,58 +109,114 @@ class EmbeddingMixer:
                 "Collate token ids, or set mixup_alpha=0."
             )
         ids, mask = inputs["input_ids"], inputs.get("attention_mask")
-        lengths = mask.sum(1) if mask is not None else torch.full_like(ids[:, 0], ids.shape[1])
-        carriers, others, lam = choose_carriers(mix, lengths, self.carrier)
-        carried = {
-            name: value[carriers]
-            if torch.is_tensor(value) and name != "labels" and value.shape[:1] == ids.shape[:1]
-            else value
-            for name, value in inputs.items()
-        }
+        lengths = mask.sum(1) if mask is not None else torch.full_like(mix.partners, ids.shape[1])
+        carriers, others, lam = (chosen[rows] for chosen in choose_carriers(mix, lengths, self.carrier))
+        own = torch.arange(len(ids), device=ids.device)[rows]
+        taken = torch.cat([carriers, own]) if with_clean else carriers
+        carried = select_rows(inputs, taken) | {name: inputs[name][own] for name in ("labels",) if name in inputs}
+        other_ids = ids[others]
         if self.carrier == "longer" and mask is not None:
-            carried["attention_mask"] = torch.maximum(mask[carriers], mask[others])
-
-        first_time = not self._handles
-        calls = self._attach() if first_time else []
-        self._other_ids, self._lam = ids[others], lam
+            carried["attention_mask"] = carried["attention_mask"].clone()
+            carried["attention_mask"][: len(carriers)].copy_(torch.maximum(mask[carriers], mask[others]))
+        if mask is not None and rows != slice(None):
+            # Micro-batches of one step were padded to one width: take off what none of these rows uses.
+            used = used_columns(carried["attention_mask"])
+            other_ids = other_ids[:, used]
+            carried = {
+                name: value[:, used] if value.dim() > 1 and value.shape[1] == ids.shape[1] else value
+                for name, value in carried.items()
+            }
+        for site in self._sites:
+            site.arm(site.embedding.ids(other_ids), lam, count=not self._checked)
         try:
             yield carried
         finally:
-            self._other_ids = self._lam = None
-            if first_time:
-                self._handles.pop().remove()
-        if first_time and len(calls) != 1:
+            calls = [site.disarm() for site in self._sites]
+        if not self._checked and calls != [1] * len(calls):
             self.detach()
             raise RuntimeError(
-                f"{type(self.model).__name__} called its embedding module {len(calls)} times in a forward pass; mixup "
-                "needs exactly one call. Set mixup_alpha=0, and please report the model type "
+                f"{type(self.model).__name__} called its embedding modules {calls} times in a forward pass; mixup "
+                "needs exactly one call of each. Set mixup_alpha=0, and please report the model type "
                 f"'{self.model.config.model_type}'."
             )
+        self._checked = True
 
     def detach(self) -> None:
         """Takes the hooks off the model, which is then as it was before."""
+        for site in self._sites:
+            site.detach()
+
+
+class _Site:
+    """One embedding module and its two hooks."""
+
+    def __init__(self, embedding: Embedding):
+        self.embedding = embedding
+        self._handles: list[RemovableHandle] = []
+        self._calls: list[int] = []
+        self._counter: RemovableHandle | None = None
+        # Only tensors or None: torch.compile would recompile at every step that changes a Python number in a hook.
+        self._other_ids: Tensor | None = None
+        self._lam: Tensor | None = None
+
+    def arm(self, other_ids: Tensor, lam: Tensor, count: bool) -> None:
+        if not self._handles:
+            module = self.embedding.module
+            self._handles = [
+                module.register_forward_pre_hook(self._append_others),
+                # First of the forward hooks: NEFTune's noise belongs on the mixed embeddings.
+                module.register_forward_hook(self._mix_output, prepend=True),
+            ]
+        if count:
+            self._counter = self.embedding.module.register_forward_hook(lambda *_: self._calls.append(1))
+        self._other_ids, self._lam = other_ids, lam
+
+    def disarm(self) -> int:
+        """Stops mixing; returns the counted calls."""
+        self._other_ids = self._lam = None
+        if self._counter is not None:
+            self._counter.remove()
+            self._counter = None
+        calls = len(self._calls)
+        self._calls.clear()
+        return calls
+
+    def detach(self) -> None:
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
 
-    def _attach(self) -> list[int]:
-        """Hooks the embedding module; the returned list gets an entry at each call until the last handle goes."""
-        calls: list[int] = []
-        self._handles = [
-            self.embedding.register_forward_pre_hook(self._append_others),
-            # First of the forward hooks: NEFTune's noise belongs on the mixed embeddings.
-            self.embedding.register_forward_hook(self._mix_output, prepend=True),
-            self.embedding.register_forward_hook(lambda *_: calls.append(1)),
-        ]
-        return calls
-
     def _append_others(self, module: nn.Module, args: tuple) -> tuple | None:
         if self._other_ids is None:
             return None
-        return (torch.cat([args[0], self._other_ids]), *args[1:])
+        batch_dim = self.embedding.batch_dim
+        others = self._other_ids.movedim(0, batch_dim)
+        missing = args[0].shape[1 - batch_dim] - others.shape[1 - batch_dim]
+        if missing > 0:  # the model padded the ids on the right, to a multiple of its window
+            shape = [0, missing] if batch_dim == 0 else [0, 0, 0, missing]
+            others = nn.functional.pad(others, shape, value=self.embedding.pad_token_id)
+        return (torch.cat([args[0], others], dim=batch_dim), *args[1:])
 
     def _mix_output(self, module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
         if self._lam is None:
             return None
-        carried, others = output.chunk(2)
-        return interpolate(carried, others, self._lam.to(output.device))
+        batch_dim, n = self.embedding.batch_dim, self._lam.shape[0]
+        total = output.shape[batch_dim]
+        carried, clean, others = output.split([n, total - 2 * n, n], dim=batch_dim)
+        mixed = interpolate(carried, others, self._lam.to(output.device), batch_dim)
+        return torch.cat([mixed, clean], dim=batch_dim) if total > 2 * n else mixed
+
+
+def select_rows(inputs: dict[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
+    """Every per-row tensor of a batch at these rows; the rest as it is."""
+    n = len(inputs["input_ids"])
+    return {
+        name: value[rows] if torch.is_tensor(value) and value.shape[:1] == (n,) else value
+        for name, value in inputs.items()
+    }
+
+
+def used_columns(mask: Tensor) -> slice:
+    """The columns from the first to the last that any row attends to."""
+    columns = mask.any(0).nonzero()
+    return slice(0, mask.shape[1]) if len(columns) == 0 else slice(int(columns[0]), int(columns[-1]) + 1)

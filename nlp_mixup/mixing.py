@@ -12,20 +12,26 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+Mode = Literal["full", "inputs_only", "labels_only"]
+
+
 @dataclass(frozen=True)
 class Mix:
     """Which example each row is mixed with, and how much of the row itself remains.
 
     Attributes:
         partners: (n,) int64, a permutation of the rows.
-        lam: (n,) float32 in [0, 1], lambda, the share of the row itself; its partner has the share 1 - lambda.
+        lam: (n,) float32 in [0, 1], lambda, the share of the row in the mixed input; its partner has 1 - lambda.
+        label_lam: (n,) float32 in [0, 1], the share of the row's label in the mixed label: lambda, but where only
+            inputs or only labels are mixed.
     """
 
     partners: Tensor
     lam: Tensor
+    label_lam: Tensor
 
     def to(self, device: torch.device | str) -> "Mix":
-        return Mix(self.partners.to(device), self.lam.to(device))
+        return Mix(self.partners.to(device), self.lam.to(device), self.label_lam.to(device))
 
 
 def draw_mix(
@@ -37,7 +43,9 @@ def draw_mix(
     step: int = 0,
     micro_step: int = 0,
     lambda_per: Literal["batch", "example"] = "batch",
-) -> Mix:
+    mode: Mode = "full",
+    probability: float = 1.0,
+) -> Mix | None:
     """Draws partners by a random permutation and lambda from Beta(alpha, alpha).
 
     The draw depends on its arguments alone: processes differ by ``rank``, a resumed run repeats the draws of the
@@ -48,9 +56,13 @@ def draw_mix(
         alpha: concentration of the Beta distribution, > 0.
         seed, rank, step, micro_step: non-negative integers that name the draw.
         lambda_per: one lambda for the ``batch``, as in the paper, or one for each ``example``.
+        mode: ``full`` is mixup. ``inputs_only`` keeps the hard label of the nearer example (lambda >= 0.5: the row's own),
+            the paper's features-only ablation. ``labels_only`` keeps the nearer example's clean input and mixes the
+            labels by max(lambda, 1 - lambda) : min(lambda, 1 - lambda).
+        probability: of mixing at all.
 
     Returns:
-        A `Mix` on the CPU.
+        A `Mix` on the CPU, or None where the batch is not mixed.
 
     Example:
         >>> first, second = draw_mix(4, 0.4, seed=0), draw_mix(4, 0.4, seed=0)
@@ -60,9 +72,23 @@ def draw_mix(
         [0, 1, 2, 3]
     """
     generator = np.random.default_rng([seed, rank, step, micro_step])
-    partners = generator.permutation(n)
-    lam = generator.beta(alpha, alpha, size=n if lambda_per == "example" else 1)
-    return Mix(torch.from_numpy(partners), torch.from_numpy(np.broadcast_to(lam, n).astype(np.float32, copy=True)))
+    partners = torch.from_numpy(generator.permutation(n))
+    drawn = generator.beta(alpha, alpha, size=n if lambda_per == "example" else 1)
+    if generator.random() >= probability:
+        return None
+    lam = torch.from_numpy(np.broadcast_to(drawn, n).astype(np.float32, copy=True))
+    nearer = (lam >= 0.5).float()
+    return Mix(partners, nearer if mode == "labels_only" else lam, nearer if mode == "inputs_only" else lam)
+
+
+def draw_layer(layers: list[int], *, seed: int, rank: int = 0, step: int = 0, micro_step: int = 0) -> int:
+    """One of `layers`, each as likely, from the arguments alone; see `draw_mix`.
+
+    Example:
+        >>> draw_layer([3], seed=0)
+        3
+    """
+    return int(np.random.default_rng([seed, rank, step, micro_step, 1]).choice(layers))
 
 
 def interpolate(first: Tensor, second: Tensor, lam: Tensor, batch_dim: int = 0) -> Tensor:
@@ -86,7 +112,8 @@ def interpolate(first: Tensor, second: Tensor, lam: Tensor, batch_dim: int = 0) 
 def mixed_cross_entropy(
     logits: Tensor,
     labels: Tensor,
-    mix: Mix | None = None,
+    partner_labels: Tensor | None = None,
+    lam: Tensor | None = None,
     *,
     label_smoothing: float = 0.0,
     num_items: Tensor | int | None = None,
@@ -98,7 +125,8 @@ def mixed_cross_entropy(
     Args:
         logits: (n, k) real.
         labels: (n,) integer classes in [0, k); -100 marks a row without label, which adds nothing.
-        mix: the batch's pairs; None for plain cross-entropy.
+        partner_labels: (n,) labels of the partners; None for plain cross-entropy.
+        lam: (n,) in [0, 1], the share of each row's own label.
         label_smoothing: mass in [0, 1) spread evenly over the classes.
         num_items: divides the sum of the rows' losses; None takes the mean over rows with a label. Under gradient
             accumulation, the number of labels in all micro-batches of the step gives the big batch's gradient.
@@ -107,8 +135,8 @@ def mixed_cross_entropy(
         A scalar >= 0; lower is better.
 
     Example:
-        >>> logits, labels = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([0, 1])
-        >>> round(mixed_cross_entropy(logits, labels, Mix(torch.tensor([1, 0]), torch.tensor([0.7, 0.7]))).item(), 4)
+        >>> logits, lam = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([0.7, 0.7])
+        >>> round(mixed_cross_entropy(logits, torch.tensor([0, 1]), torch.tensor([1, 0]), lam).item(), 4)
         0.6931
     """
     logits = logits.float()
@@ -117,6 +145,6 @@ def mixed_cross_entropy(
         return F.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing)
 
     losses = row_losses(labels)
-    if mix is not None:
-        losses = mix.lam * losses + (1 - mix.lam) * row_losses(labels[mix.partners])
+    if partner_labels is not None and lam is not None:
+        losses = lam * losses + (1 - lam) * row_losses(partner_labels)
     return losses.sum() / (labels.ne(-100).sum() if num_items is None else num_items)

@@ -4,6 +4,8 @@ Thulasidasan et al., "On Mixup Training", NeurIPS 2019. A step draws a `Mix`, mi
 the loss against both labels; evaluation never enters this path.
 """
 
+import itertools
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 import torch
@@ -14,10 +16,11 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 
-from nlp_mixup.architectures import check_mixable
 from nlp_mixup.arguments import MixupTrainingArguments
 from nlp_mixup.embeddings import EmbeddingMixer
-from nlp_mixup.mixing import Mix, draw_mix, mixed_cross_entropy
+from nlp_mixup.levels import HiddenMixer
+from nlp_mixup.mixing import Mix, draw_layer, draw_mix, interpolate, mixed_cross_entropy
+from nlp_mixup.pairing import Pairing, pool_batches
 
 if TYPE_CHECKING:
 
@@ -63,31 +66,33 @@ class MixupMixin(_Base):
         self.compute_loss_func = self._loss
         if self._user_loss_func is not None:
             self._check_user_loss_func()
+        self._mixer: EmbeddingMixer | HiddenMixer | None = None
+        self._mixed_model: PreTrainedModel | None = None
         self._check_model()
         if self.train_dataset is not None:
             _check_label_feature(self.train_dataset)
-        self._mixer: EmbeddingMixer | None = None
-        self._micro_step = 0
+        self._pairings: list[tuple[dict, Pairing | None]] = []
         self._first_batch_checked = False
-        # The step under way: is it training, how is it mixed, did the loss see that.
+        # The step under way: is it training, how is it paired, did the loss see that.
         self._training = False
-        self._mix: Mix | None = None
-        self._loss_saw_mix = False
+        self._pairing: Pairing | None = None
+        self._loss_saw_pairing = False
 
     # ---- the training step -------------------------------------------------------------------------------------------
 
+    def get_batch_samples(self, *args, **kwargs):
+        batches, num_items_in_batch = super().get_batch_samples(*args, **kwargs)
+        self._pairings = list(zip(batches, self.pair(batches), strict=True))
+        return batches, num_items_in_batch
+
     def training_step(self, model: nn.Module, inputs: dict, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-        inputs = self._prepare_inputs(inputs)
-        if not self._first_batch_checked:
-            self._check_batch(inputs)
-        self._mix = self.draw_mix(inputs)
-        self._training, self._loss_saw_mix = True, False
+        paired = [pairing for batch, pairing in self._pairings if batch is inputs]
+        self._pairing = paired[0] if paired else self.pair([inputs])[0]
+        self._training, self._loss_saw_pairing = True, False
         try:
-            if self._mix is None:
-                return super().training_step(model, inputs, num_items_in_batch)
-            with self._embedding_mixer().armed(inputs, self._mix) as carried:
+            with self._armed(inputs) as carried:
                 loss = super().training_step(model, carried, num_items_in_batch)
-            if not self._loss_saw_mix:
+            if self._pairing is not None and not self._loss_saw_pairing:
                 raise RuntimeError(
                     f"{type(self).__name__} mixed the inputs, but its loss did not mix the labels: compute_loss or "
                     "compute_loss_func was overridden. Pass compute_loss_func=... at construction instead, or call "
@@ -95,42 +100,98 @@ class MixupMixin(_Base):
                 )
             return loss
         finally:
-            self._micro_step += 1
-            self._training, self._mix = False, None
+            self._training, self._pairing = False, None
 
-    def draw_mix(self, inputs: dict) -> Mix | None:
-        """The pairs of this batch, from (seed, process, global step, micro-step) alone; None is no mixing."""
-        n = len(inputs["labels"])
-        if self.args.mixup_alpha == 0 or n == 1:
-            return None
+    def pair(self, batches: list[dict]) -> list[Pairing | None]:
+        """Draws the pairs of a step's micro-batches from (seed, process, global step) alone; None is no mixing.
+
+        At the embedding level partners come from all micro-batches of the step, so that accumulating 4 batches of 2 is
+        one batch of 8, with mixup too; above it they come from the micro-batch's own forward pass.
+        """
+        if batches and not self._first_batch_checked:
+            self._check_batch(batches[0])
+        off_epoch = self.args.mixup_off_epoch
+        is_off = off_epoch is not None and (self.state.epoch or 0) >= off_epoch
+        if self.args.mixup_alpha == 0 or is_off:
+            return [None] * len(batches)
+        groups = [batches] if self.args.mixup_level == "embedding" else [[batch] for batch in batches]
+        pairings: list[Pairing | None] = []
+        for micro_step, group in enumerate(groups):
+            sizes = [len(batch["labels"]) for batch in group]
+            mix = self._draw(sum(sizes), micro_step) if sum(sizes) > 1 else None
+            if mix is None:
+                pairings += [None] * len(group)
+                continue
+            pool = pool_batches([self._prepare_inputs(batch) for batch in group], *self._padding())
+            mix = mix.to(pool["labels"].device)
+            ends = list(itertools.accumulate(sizes))
+            slices = [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+            pairings += [Pairing(pool, mix, rows if len(group) > 1 else slice(None)) for rows in slices]
+        return pairings
+
+    def _draw(self, n: int, micro_step: int) -> Mix | None:
+        args = self.args
         mix = draw_mix(
-            n,
-            self.args.mixup_alpha,
-            seed=self.args.seed,
-            rank=self.args.process_index,
-            step=self.state.global_step,
-            micro_step=self._micro_step,
-            lambda_per=self.args.mixup_lambda_per,
-        )
-        # Embeddings and labels must see one lambda: round it as the embeddings will.
-        dtype = next(self._embedding_mixer().embedding.parameters()).dtype
-        return Mix(mix.partners, mix.lam.to(dtype).float()).to(inputs["labels"].device)
+            n, args.mixup_alpha, **self._coordinates(micro_step), lambda_per=args.mixup_lambda_per,
+            mode=args.mixup_mode, probability=args.mixup_probability,
+        )  # fmt: skip
+        if mix is None or args.mixup_level == "sentence":
+            return mix
+        # Inputs and labels must see one lambda: round it as the model's numbers will be.
+        dtype = self.model.dtype
+        return Mix(mix.partners, mix.lam.to(dtype).float(), mix.label_lam.to(dtype).float())
+
+    def _coordinates(self, micro_step: int) -> dict[str, int]:
+        return {
+            "seed": self.args.seed, "rank": self.args.process_index, "step": self.state.global_step,
+            "micro_step": micro_step,
+        }  # fmt: skip
+
+    def _padding(self) -> tuple[int, str]:
+        pad_token_id = self.model.config.get_text_config().pad_token_id
+        return pad_token_id or 0, getattr(self.processing_class, "padding_side", "right")
+
+    def _armed(self, inputs: dict) -> AbstractContextManager[dict]:
+        """The context in which the model's forward pass mixes, and the batch to give it."""
+        pairing, args = self._pairing, self.args
+        if pairing is None or args.mixup_level == "sentence":
+            return nullcontext(inputs)
+        mixer, with_clean = self._level_mixer(), args.mixup_clean_weight > 0
+        if isinstance(mixer, EmbeddingMixer):
+            return mixer.armed(pairing.inputs, pairing.mix, pairing.rows, with_clean)
+        layer = draw_layer(args.mixup_layer, **self._coordinates(0))
+        return mixer.armed(pairing.inputs, pairing.mix, layer, with_clean)
 
     def _loss(self, outputs, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
-        mix, smoothing = self._mix, self.args.label_smoothing_factor if self._training else 0.0
-        self._loss_saw_mix = True
-        if self._user_loss_func is None:
-            logits = outputs["logits"] if isinstance(outputs, dict) else outputs[0]
-            return mixed_cross_entropy(logits, labels, mix, label_smoothing=smoothing, num_items=num_items_in_batch)
-        loss = self._user_loss_func(outputs, labels, num_items_in_batch=num_items_in_batch)
-        if mix is None:
+        pairing = self._pairing
+        if pairing is None:
+            return self._loss_of(outputs, labels, num_items_in_batch)
+        self._loss_saw_pairing = True
+        logits, n = _logits(outputs), len(labels)
+        mixed, clean = logits[:n], logits[n:]
+        if self.args.mixup_level == "sentence":
+            mixed, clean = interpolate(logits, logits[pairing.mix.partners], pairing.mix.lam), logits
+        loss = self._loss_of(_with_logits(outputs, mixed), labels, num_items_in_batch, pairing)
+        weight = self.args.mixup_clean_weight
+        if weight == 0:
             return loss
-        partner_loss = self._user_loss_func(outputs, labels[mix.partners], num_items_in_batch=num_items_in_batch)
-        return mix.lam[0] * loss + (1 - mix.lam[0]) * partner_loss
+        clean_loss = self._loss_of(_with_logits(outputs, clean), labels, num_items_in_batch)
+        return (loss + weight * clean_loss) / (1 + weight)
 
-    def get_batch_samples(self, *args, **kwargs):
-        self._micro_step = 0
-        return super().get_batch_samples(*args, **kwargs)
+    def _loss_of(
+        self, outputs, labels: Tensor, num_items: Tensor | int | None, pairing: Pairing | None = None
+    ) -> Tensor:
+        if self._user_loss_func is None:
+            return mixed_cross_entropy(
+                _logits(outputs), labels, *((pairing.partner_labels, pairing.label_lam) if pairing else ()),
+                label_smoothing=self.args.label_smoothing_factor if self._training else 0.0, num_items=num_items,
+            )  # fmt: skip
+        loss = self._user_loss_func(outputs, labels, num_items_in_batch=num_items)
+        if pairing is None:
+            return loss
+        lam = pairing.label_lam[0]
+        partner_loss = self._user_loss_func(outputs, pairing.partner_labels, num_items_in_batch=num_items)
+        return lam * loss + (1 - lam) * partner_loss
 
     def train(self, *args, **kwargs):
         if self.model_wrapped is self.model:
@@ -154,10 +215,12 @@ class MixupMixin(_Base):
             output.metrics[loss_name] = mixed_cross_entropy(logits, labels).item()
         return output
 
-    def _embedding_mixer(self) -> EmbeddingMixer:
+    def _level_mixer(self) -> EmbeddingMixer | HiddenMixer:
         # model_init gives a new model to each trial of a search.
-        if self._mixer is None or self._mixer.model is not self.model:
-            self._mixer = EmbeddingMixer(self.model, self.args.mixup_carrier)
+        if self._mixer is None or self._mixed_model is not self.model:
+            is_hidden = self.args.mixup_level == "hidden"
+            self._mixer = HiddenMixer(self.model) if is_hidden else EmbeddingMixer(self.model, self.args.mixup_carrier)
+            self._mixed_model = self.model
         return self._mixer
 
     # ---- what is refused, before anything slow -----------------------------------------------------------------------
@@ -188,8 +251,8 @@ class MixupMixin(_Base):
                 "model.config.problem_type='single_label_classification'."
             )
         config.problem_type = "single_label_classification"
-        if self.args.mixup_alpha > 0:
-            check_mixable(config)
+        if self.args.mixup_alpha > 0 and self.args.mixup_level != "sentence":
+            self._level_mixer()  # refuses what it cannot mix
         is_decoder = (
             config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
             and config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
@@ -236,6 +299,17 @@ class MixupTrainer(MixupMixin, Trainer):
         >>> output.global_step
         1
     """
+
+
+def _logits(outputs) -> Tensor:
+    return outputs["logits"] if isinstance(outputs, dict) else outputs[0]
+
+
+def _with_logits(outputs, logits: Tensor):
+    """The model's output with other logits, for a loss function that reads them."""
+    if isinstance(outputs, dict):
+        return type(outputs)(**{**outputs, "logits": logits})
+    return (logits, *outputs[1:])
 
 
 def _logits_alone(logits, labels) -> Tensor:

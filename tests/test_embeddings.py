@@ -5,16 +5,19 @@ import torch
 from conftest import DECODERS, ENCODERS, tiny_batch, tiny_model
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from nlp_mixup.architectures import embedding_module
 from nlp_mixup.embeddings import EmbeddingMixer, choose_carriers
 from nlp_mixup.mixing import Mix
 
 PARTNERS = [1, 0, 3, 2]
 
 
+def make_mix(partners, lam):
+    return Mix(torch.tensor(partners), torch.tensor(lam), torch.tensor(lam))
+
+
 def mixed_logits(model, batch, lam, partners=PARTNERS, carrier="auto"):
     mixer = EmbeddingMixer(model, carrier)
-    mix = Mix(torch.tensor(partners), torch.tensor(lam))
+    mix = make_mix(partners, lam)
     try:
         with torch.no_grad(), mixer.armed(batch, mix) as carried:
             return model(**carried).logits
@@ -91,7 +94,7 @@ def test_gradients_reach_both_partners(model_type):
         "input_ids": torch.tensor([[10, 11, 12], [20, 21, 22]]),
         "attention_mask": torch.ones(2, 3).long(),
     }
-    with EmbeddingMixer(model).armed(batch, Mix(torch.tensor([1, 0]), torch.tensor([0.8, 0.8]))) as carried:
+    with EmbeddingMixer(model).armed(batch, make_mix([1, 0], [0.8, 0.8])) as carried:
         model(**carried).logits[0].sum().backward()
     gradient = model.get_input_embeddings().weight.grad.norm(dim=1)
     touched = gradient.nonzero().flatten().tolist()
@@ -114,11 +117,11 @@ def test_disarmed_and_detached_leave_the_model_as_it_was():
     mixer = EmbeddingMixer(model)
     with torch.no_grad():
         plain = model(**batch).logits
-        with mixer.armed(batch, Mix(torch.tensor(PARTNERS), torch.full((4,), 0.6))) as carried:
+        with mixer.armed(batch, make_mix(PARTNERS, [0.6] * 4)) as carried:
             model(**carried)
         assert torch.equal(model(**batch).logits, plain)
     mixer.detach()
-    embedding = embedding_module(model)
+    embedding = model.get_input_embeddings()
     assert not embedding._forward_hooks
     assert not embedding._forward_pre_hooks
 
@@ -130,7 +133,7 @@ def test_an_error_inside_the_step_disarms():
         plain = model(**batch).logits
     with (
         pytest.raises(ZeroDivisionError),
-        mixer.armed(batch, Mix(torch.tensor(PARTNERS), torch.full((4,), 0.6))),
+        mixer.armed(batch, make_mix(PARTNERS, [0.6] * 4)),
     ):
         raise ZeroDivisionError
     with torch.no_grad():
@@ -142,12 +145,12 @@ def test_embedding_not_called_exactly_once_is_an_error(calls):
     model, batch = tiny_model("bert"), tiny_batch()
     mixer = EmbeddingMixer(model)
     with (
-        pytest.raises(RuntimeError, match=f"called its embedding module {calls} times"),
-        mixer.armed(batch, Mix(torch.tensor(PARTNERS), torch.full((4,), 0.6))) as carried,
+        pytest.raises(RuntimeError, match=rf"called its embedding modules \[{calls}\] times"),
+        mixer.armed(batch, make_mix(PARTNERS, [0.6] * 4)) as carried,
     ):
         for _ in range(calls):
             model(**carried)
-    assert not embedding_module(model)._forward_hooks
+    assert not model.get_input_embeddings()._forward_hooks
 
 
 def test_no_token_ids_is_an_error():
@@ -160,7 +163,7 @@ def test_no_token_ids_is_an_error():
 
 
 def test_carriers_by_hand():
-    mix = Mix(torch.tensor([1, 2, 0]), torch.tensor([0.9, 0.2, 0.5]))
+    mix = make_mix([1, 2, 0], [0.9, 0.2, 0.5])
     carriers, others, lam = choose_carriers(mix, torch.tensor([4, 7, 9]))
     assert carriers.tolist() == [
         0,
@@ -175,12 +178,25 @@ def test_carriers_by_hand():
     torch.testing.assert_close(lam, torch.tensor([0.1, 0.8, 0.5]))
 
 
-@pytest.mark.parametrize(("model_type", "reason"), [("t5", "embeds the text twice"), ("xlnet", "second dimension")])
-def test_types_that_cannot_be_mixed_are_refused_by_name(model_type, reason):
-    sizes = {
-        "t5": {"d_model": 8, "num_layers": 1, "num_heads": 2},
-        "xlnet": {"d_model": 8, "n_layer": 1, "n_head": 2},
-    }
-    config = AutoConfig.for_model(model_type, vocab_size=20, d_ff=8, d_inner=8, d_kv=4, **sizes[model_type])
-    with pytest.raises(ValueError, match=f"'{model_type}' cannot be trained with mixup: .*{reason}.*mixup_alpha=0"):
-        EmbeddingMixer(AutoModelForSequenceClassification.from_config(config))
+def test_micro_batches_of_a_step_mix_as_one_batch():
+    model, batch = tiny_model("roberta"), tiny_batch()
+    partners, lam = [2, 3, 1, 0], [0.9, 0.2, 0.6, 0.7]
+    whole = mixed_logits(model, batch, lam, partners)
+    mixer = EmbeddingMixer(model)
+    parts = []
+    for rows in (slice(0, 1), slice(1, 4)):
+        with torch.no_grad(), mixer.armed(batch, make_mix(partners, lam), rows) as carried:
+            parts.append(model(**carried).logits)
+    torch.testing.assert_close(torch.cat(parts), whole, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("carrier", ["dominant", "longer"])
+def test_clean_rows_ride_behind_the_mixed_ones(carrier):
+    model, batch = tiny_model("bert"), tiny_batch()
+    mixer = EmbeddingMixer(model, carrier)
+    with torch.no_grad():
+        with mixer.armed(batch, make_mix(PARTNERS, [0.7] * 4), with_clean=True) as carried:
+            logits = model(**carried).logits
+        plain = model(**batch).logits
+    torch.testing.assert_close(logits[:4], mixed_logits(model, batch, [0.7] * 4, carrier=carrier), atol=1e-6, rtol=0)
+    torch.testing.assert_close(logits[4:], plain, atol=1e-6, rtol=0)

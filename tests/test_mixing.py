@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nlp_mixup.mixing import Mix, draw_mix, interpolate, mixed_cross_entropy
+from nlp_mixup.mixing import draw_layer, draw_mix, interpolate, mixed_cross_entropy
 
 
 def test_draw_depends_on_its_arguments_alone():
@@ -89,12 +89,12 @@ def test_loss_equals_soft_target_cross_entropy_with_its_gradient(smoothing):
     generator = torch.Generator().manual_seed(0)
     logits = (3 * torch.randn(6, 4, generator=generator)).requires_grad_()
     labels = torch.tensor([0, 1, 2, 3, 0, 1])
-    mix = Mix(torch.tensor([3, 5, 0, 1, 2, 4]), torch.rand(6, generator=generator))
-    loss = mixed_cross_entropy(logits, labels, mix, label_smoothing=smoothing)
+    partners, lam = torch.tensor([3, 5, 0, 1, 2, 4]), torch.rand(6, generator=generator)
+    loss = mixed_cross_entropy(logits, labels, labels[partners], lam, label_smoothing=smoothing)
     (gradient,) = torch.autograd.grad(loss, logits)
 
     hard = F.one_hot(labels, 4).float()
-    target = mix.lam[:, None] * hard + (1 - mix.lam[:, None]) * hard[mix.partners]
+    target = lam[:, None] * hard + (1 - lam[:, None]) * hard[partners]
     target = (1 - smoothing) * target + smoothing / 4
     reference = -(target * F.log_softmax(logits, 1)).sum(1).mean()
     (reference_gradient,) = torch.autograd.grad(reference, logits)
@@ -105,10 +105,10 @@ def test_loss_equals_soft_target_cross_entropy_with_its_gradient(smoothing):
 def test_loss_by_hand():
     # p = (3/4, 1/4): CE(0) = ln 4/3, CE(1) = ln 4.
     logits = torch.log(torch.tensor([[3.0, 1.0], [3.0, 1.0]]))
-    mix = Mix(torch.tensor([1, 0]), torch.tensor([0.8, 0.8]))
+    labels, lam = torch.tensor([0, 1]), torch.tensor([0.8, 0.8])
     near, far = np.log(4 / 3), np.log(4)
     by_hand = ((0.8 * near + 0.2 * far) + (0.8 * far + 0.2 * near)) / 2
-    assert mixed_cross_entropy(logits, torch.tensor([0, 1]), mix).item() == pytest.approx(by_hand, abs=1e-6)
+    assert mixed_cross_entropy(logits, labels, labels.flip(0), lam).item() == pytest.approx(by_hand, abs=1e-6)
     assert mixed_cross_entropy(logits, torch.tensor([0, 0]), num_items=8).item() == pytest.approx(
         2 * near / 8, abs=1e-6
     )
@@ -125,3 +125,30 @@ def test_half_precision_logits_are_raised_to_float32():
     loss = mixed_cross_entropy(logits, torch.tensor([0, 1, 2, 3]))
     assert loss.dtype == torch.float32
     torch.testing.assert_close(loss, F.cross_entropy(logits.float(), torch.tensor([0, 1, 2, 3])))
+
+
+def test_modes_share_the_draw_and_differ_in_what_is_mixed():
+    full, inputs_only, labels_only = (
+        draw_mix(64, 1.0, seed=0, lambda_per="example", mode=mode) for mode in ("full", "inputs_only", "labels_only")
+    )
+    nearer = (full.lam >= 0.5).float()
+    assert torch.equal(full.label_lam, full.lam)
+    assert torch.equal(inputs_only.lam, full.lam)
+    assert torch.equal(inputs_only.label_lam, nearer)
+    assert torch.equal(labels_only.lam, nearer)
+    assert torch.equal(labels_only.label_lam, full.lam)
+    assert torch.equal(full.partners, labels_only.partners)
+    assert 0 < nearer.mean() < 1
+
+
+def test_probability_is_the_share_of_mixed_batches():
+    mixed = sum(draw_mix(4, 0.4, seed=0, step=step, probability=0.3) is not None for step in range(2000))
+    assert stats.binomtest(mixed, 2000, 0.3).pvalue > 0.01
+    assert all(draw_mix(4, 0.4, seed=0, step=step, probability=0.0) is None for step in range(50))
+    always = draw_mix(4, 0.4, seed=0, step=7)
+    assert torch.equal(draw_mix(4, 0.4, seed=0, step=7, probability=1.0).lam, always.lam)
+
+
+def test_layers_are_drawn_evenly():
+    layers = [draw_layer([2, 5, 7], seed=0, step=step) for step in range(3000)]
+    assert stats.chisquare(np.unique(layers, return_counts=True)[1]).pvalue > 0.01

@@ -45,35 +45,33 @@ def train(folder, model=None, data=None, cls=MixupTrainer, **settings):
         callbacks=[recorder],
         **extra,
     )
-    trainer.mixes = []
+    trainer.pairings = []
     if cls is not Trainer:
-        draw = trainer.draw_mix
-        trainer.draw_mix = lambda inputs: trainer.mixes.append(draw(inputs)) or trainer.mixes[-1]
+        pair = trainer.pair
+        trainer.pair = lambda batches: trainer.pairings.append(pair(batches)) or trainer.pairings[-1]
     trainer.train()
     trainer.gradients = recorder.gradients
     return trainer
 
 
-def replay(model, batches, mixes):
-    """The gradient of one step, written out: the mean over all rows of lam CE(y_a) + (1 - lam) CE(y_b)."""
-    model = copy.deepcopy(model).train()
-    model.zero_grad()
-    n = sum(len(batch["labels"]) for batch in batches)
-    for batch, mix in zip(batches, mixes, strict=True):
-        batch = dict(batch)
-        labels = batch.pop("labels")
-        if mix is None:
-            loss = F.cross_entropy(model(**batch).logits, labels, reduction="sum")
-        else:
-            with EmbeddingMixer(model).armed(batch, mix) as carried:
-                logits = model(**carried).logits
-            log_probs = F.log_softmax(logits, 1)
-            targets = mix.lam[:, None] * F.one_hot(labels, 3) + (1 - mix.lam[:, None]) * F.one_hot(
-                labels[mix.partners], 3
-            )
-            loss = -(targets * log_probs).sum()
-        (loss / n).backward()
+def gradient_of(model):
     return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+
+
+def replay(model, batch, mix):
+    """The gradient of one step, written out: all its rows in one batch, cross-entropy against the mixed labels."""
+    model = copy.deepcopy(model).train()
+    batch = dict(batch)
+    labels = batch.pop("labels")
+    hard = F.one_hot(labels, 3).float()
+    if mix is None:
+        logits, targets = model(**batch).logits, hard
+    else:
+        with EmbeddingMixer(model).armed(batch, mix) as carried:
+            logits = model(**carried).logits
+        targets = mix.label_lam[:, None] * hard + (1 - mix.label_lam[:, None]) * hard[mix.partners]
+    (-(targets * F.log_softmax(logits, 1)).sum(1).mean()).backward()
+    return gradient_of(model)
 
 
 def batches(data, size):
@@ -113,26 +111,128 @@ def test_stock_trainer_multiplies_the_gradient_by_the_accumulation_steps(tmp_pat
 @pytest.mark.parametrize("lambda_per", ["batch", "example"])
 @pytest.mark.parametrize("model_type", ["bert", "llama"])
 def test_mixed_accumulated_gradient_equals_the_replayed_reference(tmp_path, model_type, lambda_per):
-    model, data = tiny_model(model_type), tiny_dataset(7)  # the last micro-batch has one row, with no partner
+    """Partners come from all micro-batches, whose widths differ; the last micro-batch has one row."""
+    model, data = tiny_model(model_type), tiny_dataset(7)
     trainer = train(
         tmp_path, model, data, mixup_alpha=0.4, mixup_lambda_per=lambda_per,
         per_device_train_batch_size=2, gradient_accumulation_steps=4, num_train_epochs=1,
     )  # fmt: skip
-    assert [mix is None for mix in trainer.mixes] == [False, False, False, True]
-    reference = replay(model, batches(data, 2), trainer.mixes)
-    torch.testing.assert_close(trainer.gradients[0], reference, atol=1e-5, rtol=1e-5)
+    ((first, *_),) = trainer.pairings
+    assert (first.mix.partners[:2] > 1).any()
+    (whole,) = batches(data, 7)
+    torch.testing.assert_close(trainer.gradients[0], replay(model, whole, first.mix), atol=1e-5, rtol=1e-5)
 
 
-def test_each_step_and_micro_step_draws_anew(tmp_path):
+@pytest.mark.parametrize("model_type", ["bert", "llama"])
+def test_batches_of_one_row_mix_across_the_step_like_the_big_batch(tmp_path, model_type):
+    model, settings = tiny_model(model_type), {"mixup_alpha": 1.0, "num_train_epochs": 2}
+    big = train(tmp_path, model, per_device_train_batch_size=4, **settings)
+    small = train(tmp_path, model, per_device_train_batch_size=1, gradient_accumulation_steps=4, **settings)
+    for one, other in zip(small.gradients, big.gradients, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+
+
+def test_each_step_draws_anew_and_repeats_with_the_seed(tmp_path):
+    settings = {
+        "mixup_alpha": 0.4,
+        "per_device_train_batch_size": 2,
+        "gradient_accumulation_steps": 2,
+        "num_train_epochs": 3,
+    }
+    lams = [step[0].mix.lam[0].item() for step in train(tmp_path, **settings).pairings]
+    assert len(lams) == len(set(lams)) == 6
+    assert [step[0].mix.lam[0].item() for step in train(tmp_path, **settings).pairings] == lams
+    other = train(tmp_path, seed=1, **settings)
+    assert {step[0].mix.lam[0].item() for step in other.pairings}.isdisjoint(lams)
+
+
+@pytest.mark.parametrize("mode", ["inputs_only", "labels_only"])
+def test_modes_equal_the_replayed_reference(tmp_path, mode):
+    model, data = tiny_model(), tiny_dataset(4)
     trainer = train(
-        tmp_path, mixup_alpha=0.4, per_device_train_batch_size=2, gradient_accumulation_steps=2, num_train_epochs=3
+        tmp_path, model, data, mixup_alpha=1.0, mixup_mode=mode, mixup_lambda_per="example", num_train_epochs=1, seed=3
     )
-    lams = [mix.lam[0].item() for mix in trainer.mixes]
-    assert len(lams) == len(set(lams)) == 12
-    again = train(
-        tmp_path, mixup_alpha=0.4, per_device_train_batch_size=2, gradient_accumulation_steps=2, num_train_epochs=3
+    mix = trainer.pairings[0][0].mix
+    one_hot = mix.label_lam if mode == "inputs_only" else mix.lam
+    assert set(one_hot.tolist()) == {0.0, 1.0}
+    (batch,) = batches(data, 4)
+    torch.testing.assert_close(trainer.gradients[0], replay(model, batch, mix), atol=1e-6, rtol=1e-5)
+
+
+def test_clean_weight_adds_the_clean_loss(tmp_path):
+    """RegMixup: the mean of the mixed and the clean loss at weight 1; 3 to 1 for the clean one at weight 3."""
+    model, data = tiny_model(), tiny_dataset(4)
+    (batch,) = batches(data, 4)
+    clean = replay(model, batch, None)
+    for weight in (1.0, 3.0):
+        trainer = train(tmp_path, model, data, mixup_alpha=1.0, mixup_clean_weight=weight, num_train_epochs=1)
+        mixed = replay(model, batch, trainer.pairings[0][0].mix)
+        torch.testing.assert_close(trainer.gradients[0], (mixed + weight * clean) / (1 + weight), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("clean_weight", [0.0, 1.0])
+def test_sentence_level_is_interpolation_of_logits(tmp_path, clean_weight):
+    model, data = tiny_model("llama"), tiny_dataset(4)
+    trainer = train(
+        tmp_path,
+        model,
+        data,
+        mixup_alpha=1.0,
+        mixup_level="sentence",
+        mixup_clean_weight=clean_weight,
+        num_train_epochs=1,
     )
-    assert [mix.lam[0].item() for mix in again.mixes] == lams
+    mix, (batch,) = trainer.pairings[0][0].mix, batches(data, 4)
+    labels = batch.pop("labels")
+    model = copy.deepcopy(model).train()
+    logits = model(**batch).logits
+    lam, hard = mix.lam[:, None], F.one_hot(labels, 3).float()
+    mixed = lam * logits + (1 - lam) * logits[mix.partners]
+    targets = lam * hard + (1 - lam) * hard[mix.partners]
+    loss = -(targets * F.log_softmax(mixed, 1)).sum(1).mean()
+    ((loss + clean_weight * F.cross_entropy(logits, labels)) / (1 + clean_weight)).backward()
+    torch.testing.assert_close(trainer.gradients[0], gradient_of(model), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("clean_weight", [0.0, 1.0])
+def test_hidden_level_equals_a_forward_pass_written_out(tmp_path, clean_weight):
+    """BERT layer by layer: the output of layer 1 mixed under both masks, then layer 2, pooler and head."""
+    model, data = tiny_model(), tiny_dataset(4)
+    trainer = train(
+        tmp_path, model, data, mixup_alpha=1.0, mixup_level="hidden", mixup_layer=[1], mixup_clean_weight=clean_weight,
+        num_train_epochs=1,
+    )  # fmt: skip
+    mix, (batch,) = trainer.pairings[0][0].mix, batches(data, 4)
+    labels, mask = batch.pop("labels"), batch["attention_mask"]
+    model = copy.deepcopy(model).train()
+
+    def mixed_forward():
+        both = torch.maximum(mask, mask[mix.partners])[:, None, None, :].bool()
+        hidden = model.bert.embeddings(batch["input_ids"])
+        for index, layer in enumerate(model.bert.encoder.layer):
+            hidden = layer(hidden, both.expand(-1, -1, hidden.shape[1], -1))
+            if index == 0:
+                hidden = mix.lam[:, None, None] * hidden + (1 - mix.lam[:, None, None]) * hidden[mix.partners]
+        return model.classifier(model.bert.pooler(hidden))
+
+    hard = F.one_hot(labels, 3).float()
+    targets = mix.lam[:, None] * hard + (1 - mix.lam[:, None]) * hard[mix.partners]
+    loss = -(targets * F.log_softmax(mixed_forward(), 1)).sum(1).mean()
+    ((loss + clean_weight * F.cross_entropy(model(**batch).logits, labels)) / (1 + clean_weight)).backward()
+    torch.testing.assert_close(trainer.gradients[0], gradient_of(model), atol=1e-5, rtol=1e-5)
+
+
+def test_hidden_level_draws_among_its_layers(tmp_path):
+    trainer = train(tmp_path, mixup_alpha=0.4, mixup_level="hidden", mixup_layer=[1, 2], num_train_epochs=6)
+    assert len(trainer.gradients) == 12
+
+
+def test_off_epoch_and_probability_leave_batches_clean(tmp_path):
+    late = train(tmp_path, mixup_alpha=0.4, mixup_off_epoch=1, num_train_epochs=3)
+    assert [step[0] is None for step in late.pairings] == [False] * 2 + [True] * 4
+    some = train(tmp_path, mixup_alpha=0.4, mixup_probability=0.5, num_train_epochs=20)
+    clean = sum(step[0] is None for step in some.pairings)
+    assert 10 <= clean <= 30
 
 
 def test_dropout_sees_the_same_random_stream_with_and_without_mixup(tmp_path):
@@ -163,7 +263,7 @@ def test_label_smoothing_in_training_equals_torch(tmp_path):
     (batch,) = batches(data, 4)
     labels = batch.pop("labels")
     F.cross_entropy(model(**batch).logits, labels, label_smoothing=0.2).backward()
-    reference = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    reference = gradient_of(model)
     torch.testing.assert_close(trainer.gradients[0], reference, atol=1e-6, rtol=1e-5)
 
 
@@ -184,14 +284,14 @@ def test_users_loss_is_called_with_each_label_set_and_mixed(tmp_path):
 
     model, data = tiny_model(), tiny_dataset(4)
     trainer = train(tmp_path, model, data, mixup_alpha=0.4, num_train_epochs=1, compute_loss_func=weighted)
-    (mix,), (batch,) = trainer.mixes, batches(data, 4)
+    mix, (batch,) = trainer.pairings[0][0].mix, batches(data, 4)
     labels = batch.pop("labels")
     model = copy.deepcopy(model).train()
     with EmbeddingMixer(model).armed(batch, mix) as carried:
         outputs = model(**carried)
     lam = mix.lam[0]
     (lam * weighted(outputs, labels, 4) + (1 - lam) * weighted(outputs, labels[mix.partners], 4)).backward()
-    reference = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    reference = gradient_of(model)
     torch.testing.assert_close(trainer.gradients[0], reference, atol=1e-6, rtol=1e-5)
 
 
@@ -233,7 +333,7 @@ def test_the_model_has_no_hooks_left_after_training(tmp_path):
 def test_pure_bfloat16_rounds_lambda_once(tmp_path):
     model = tiny_model().bfloat16()
     trainer = train(tmp_path, model, mixup_alpha=0.4, max_steps=1)
-    lam = trainer.mixes[0].lam
+    lam = trainer.pairings[0][0].mix.lam
     assert lam.dtype == torch.float32
     assert torch.equal(lam, lam.bfloat16().float())
 
@@ -290,6 +390,14 @@ def test_resumed_equals_uninterrupted(tmp_path, lambda_per):
         ({"mixup_lambda_per": "row"}, r"mixup_lambda_per must be one of 'batch', 'example', got 'row'"),
         ({"mixup_carrier": "both"}, r"mixup_carrier must be one of 'auto', 'dominant', 'longer', got 'both'"),
         ({"mixup_alpha": 0.2, "per_device_train_batch_size": 1}, r"leaves no partner to mix with. Set it to 2 or more"),
+        ({"mixup_level": "layer"}, r"mixup_level must be one of 'embedding', 'hidden', 'sentence', got 'layer'"),
+        ({"mixup_level": "hidden"}, r"mixup_layer and mixup_level='hidden' belong together.*mixup_layer=None"),
+        ({"mixup_layer": [1]}, r"belong together.*Got mixup_level='embedding', mixup_layer=\[1\]"),
+        ({"mixup_level": "hidden", "mixup_layer": [0]}, r"mixup_layer counts from 1, got \[0\]"),
+        ({"mixup_mode": "both"}, r"mixup_mode must be one of 'full', 'inputs_only', 'labels_only', got 'both'"),
+        ({"mixup_probability": 1.5}, r"mixup_probability must lie between 0 and 1, got 1.5"),
+        ({"mixup_clean_weight": -1}, r"mixup_clean_weight must be a finite number >= 0, got -1"),
+        ({"mixup_off_epoch": -1}, r"mixup_off_epoch must be >= 0, got -1"),
     ],
 )
 def test_arguments_out_of_range(tmp_path, settings, message):
@@ -356,13 +464,13 @@ def test_models_that_cannot_be_trained(tmp_path, model, message):
         build(tmp_path, tiny_model(**model))
 
 
-def test_encoder_decoder_is_refused_at_construction_with_mixup_only(tmp_path):
-    model = tiny_model(
-        "bart", d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=2
-    )
-    with pytest.raises(ValueError, match=r"Model type 'bart' cannot be trained with mixup: .*mixup_alpha=0"):
-        build(tmp_path, model)
-    build(tmp_path, model, mixup_alpha=0.0)
+def test_hidden_level_is_refused_for_decoders_at_construction(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"'llama' cannot be mixed at mixup_level='hidden', which is proven for albert, bert"
+    ):
+        build(tmp_path, tiny_model("llama"), mixup_level="hidden", mixup_layer=[1])
+    with pytest.raises(ValueError, match=r"mixup_layer 3 does not exist; the model has the layers 1 to 2"):
+        build(tmp_path, tiny_model(), mixup_level="hidden", mixup_layer=[3]).train()
 
 
 @pytest.mark.parametrize(

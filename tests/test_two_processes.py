@@ -23,7 +23,8 @@ def launch(tmp_path_factory):
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--rdzv_backend=c10d",
          "--rdzv_endpoint=localhost:0", str(script), str(folder)],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(script.parent)},
+        env=os.environ
+        | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(script.parent), os.environ.get("PYTHONPATH", "")])},
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
@@ -35,12 +36,14 @@ def test_gradient_equals_the_replayed_reference(launch, name):
     """All rows of both processes and their micro-batches in one plain mean, with the Mixes they drew."""
     ranks = launch(name)
     torch.testing.assert_close(ranks[0]["gradient"], ranks[1]["gradient"], atol=0, rtol=0)
-    batches = [batch for rank in ranks for batch in rank["batches"]]
-    mixes = [None if mix is None else Mix(*mix) for rank in ranks for mix in rank["mixes"]]
     n, model_type, _ = CASES[name]
-    assert sum(len(batch["labels"]) for batch in batches) == n
-    reference = replay(tiny_model(model_type), batches, mixes)
-    torch.testing.assert_close(ranks[0]["gradient"], reference, atol=1e-5, rtol=1e-5)
+    assert sum(len(rank["batch"]["labels"]) for rank in ranks) == n
+    # Both ranks hold as many rows, so the mean over all is the mean of their means.
+    references = [
+        replay(tiny_model(model_type), rank["batch"], None if rank["mix"] is None else Mix(*rank["mix"]))
+        for rank in ranks
+    ]
+    torch.testing.assert_close(ranks[0]["gradient"], sum(references) / 2, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["alpha0", "alpha0_accumulated"])
@@ -58,8 +61,7 @@ def test_stock_trainer_multiplies_the_gradient_by_the_processes(launch, tmp_path
 
 def test_ranks_draw_different_lambdas(launch):
     first, second = launch("mixup_accumulated")
-    lams = [mix[1][0].item() for rank in (first, second) for mix in rank["mixes"]]
-    assert len(set(lams)) == 4
+    assert first["mix"][1][0] != second["mix"][1][0]
 
 
 def test_evaluation_equals_one_process(launch, tmp_path):

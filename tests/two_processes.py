@@ -13,6 +13,7 @@ from test_trainer import Recorder
 from transformers import Trainer
 
 from nlp_mixup import MixupTrainer, calibration_metrics
+from nlp_mixup.pairing import pool_batches
 
 # name -> (rows, model type, arguments). Two processes, so 8 rows are 2 x 4, or 2 x 2 micro-batches of 2.
 CASES = {
@@ -47,22 +48,22 @@ def main(folder: Path) -> None:
         )  # fmt: skip
         # Evaluated before training, so that one process can repeat it.
         evaluation = trainer.evaluate()
-        batches, mixes = [], []
-        draw = trainer.draw_mix
+        steps = []
+        pair = trainer.pair
 
-        def recording_draw(inputs, draw=draw, batches=batches, mixes=mixes):
-            mix = draw(inputs)
-            batches.append({key: value.clone() for key, value in inputs.items()})
-            mixes.append(None if mix is None else (mix.partners, mix.lam))
-            return mix
+        def recording_pair(batches, pair=pair, steps=steps):
+            pairings = pair(batches)
+            steps.append((batches, pairings))
+            return pairings
 
-        trainer.draw_mix = recording_draw
+        trainer.pair = recording_pair
         trainer.train()
+        ((batches, (first, *_)),) = steps
         torch.save(
             {
                 "gradient": recorder.gradients[0],
-                "batches": batches,
-                "mixes": mixes,
+                "batch": pool_batches(batches, pad_token_id=1),
+                "mix": None if first is None else (first.mix.partners, first.mix.lam, first.mix.label_lam),
                 "evaluation": {key: evaluation[key] for key in ("eval_loss", "eval_nll", "eval_ece")},
             },
             folder / f"{name}-{args.process_index}.pt",
