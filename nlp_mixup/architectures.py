@@ -4,16 +4,26 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 # The batch is not the first dimension of what the embedding module gets.
 BATCH_DIM = {"xlnet": 1}
-# type -> why its embeddings cannot be mixed, as measured by the table in docs/architectures.md.
-REFUSED: dict[str, str] = {}
-
-
+# type -> module and batch key of each embedding of the text, where get_input_embeddings() is not the whole of it.
+PATHS = {
+    "perceiver": [("perceiver.input_preprocessor.embeddings", "input_ids")],
+    "roc_bert": [
+        ("roc_bert.embeddings.word_embeddings", "input_ids"),
+        ("roc_bert.embeddings.shape_embed", "input_shape_ids"),
+        ("roc_bert.embeddings.pronunciation_embed", "input_pronunciation_ids"),
+    ],
+}
+# type -> why its embeddings cannot be mixed, as measured in docs/architectures.md.
+REFUSED = {"layoutlmv2": "it needs the package detectron2, without which it could not be built and measured"}
+# Batch keys that hold content of a row beside its tokens, which would travel unmixed.
+UNMIXED_INPUTS = ("entity_ids", "pixel_values", "inputs_embeds")
 # Encoders whose hidden states mix symmetrically under the union of both masks.
 HIDDEN_TYPES = {
     *("albert", "bert", "big_bird", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "eurobert"),
@@ -27,40 +37,61 @@ class Embedding:
 
     Attributes:
         module: the module to hook.
+        source: the batch's key of the ids that it embeds.
+        ids: from the ids of that key to those that the module gets, rows first.
         batch_dim: dimension of the rows in its input and output.
         pad_token_id: fills other rows where the model lengthens the batch.
-        ids: from the ids given to the model to the ids that this module embeds, rows first.
     """
 
     module: nn.Module
-    batch_dim: int
-    pad_token_id: int
-    ids: Callable[[Tensor], Tensor]
+    source: str = "input_ids"
+    ids: Callable[[Tensor], Tensor] = lambda ids: ids
+    batch_dim: int = 0
+    pad_token_id: int = 0
 
 
 def embeddings_of(model: PreTrainedModel) -> list[Embedding]:
-    """The modules that embed the text: one, or the encoder's and the decoder's.
+    """The modules that embed the text: one for most models, the encoder's and the decoder's for encoder-decoders.
 
     Raises:
         ValueError: the model type is refused, or the model has no token embedding.
     """
-    check_mixable(model.config)
-    batch_dim = BATCH_DIM.get(model.config.model_type, 0)
-    pad_token_id = model.config.get_text_config().pad_token_id or 0
+    config = model.config
+    check_mixable(config)
+    shared = {
+        "batch_dim": BATCH_DIM.get(config.model_type, 0),
+        "pad_token_id": config.get_text_config().pad_token_id or 0,
+    }
+    if config.model_type in PATHS:
+        return [Embedding(model.get_submodule(path), source, **shared) for path, source in PATHS[config.model_type]]
+    if config.model_type == "canine":
+        return _hash_embeddings(model)
     try:
-        if not model.config.is_encoder_decoder:
-            return [Embedding(model.get_input_embeddings(), batch_dim, pad_token_id, lambda ids: ids)]
-        # What get_input_embeddings() gives is never called: encoder and decoder hold modules of their own, tied to it.
-        encoder, decoder = model.get_encoder(), model.get_decoder()
+        if not config.is_encoder_decoder:
+            return [Embedding(model.get_input_embeddings(), **shared)]
+        # What get_input_embeddings() gives is often never called: encoder and decoder hold modules of their own.
         return [
-            Embedding(encoder.get_input_embeddings(), batch_dim, pad_token_id, lambda ids: ids),
-            Embedding(decoder.get_input_embeddings(), batch_dim, pad_token_id, lambda ids: decoder_ids(model, ids)),
+            Embedding(model.get_encoder().get_input_embeddings(), **shared),
+            Embedding(model.get_decoder().get_input_embeddings(), ids=partial(decoder_ids, model), **shared),
         ]
     except (NotImplementedError, AttributeError) as error:
         raise ValueError(
             f"{type(model).__name__} has no token embedding to mix in (get_input_embeddings() gives none). "
             "Train a text classifier, or set mixup_alpha=0."
         ) from error
+
+
+def _hash_embeddings(model: PreTrainedModel) -> list[Embedding]:
+    """CANINE hashes each character into several small tables, whose vectors it joins."""
+    tables, config = model.canine.char_embeddings, model.config
+
+    def hashed(ids: Tensor, index: int) -> Tensor:
+        return tables._hash_bucket_tensors(ids, config.num_hash_functions, config.num_hash_buckets)[index]
+
+    return [
+        Embedding(getattr(tables, f"HashBucketCodepointEmbedder_{index}"), ids=partial(hashed, index=index))
+        for index in range(config.num_hash_functions)
+    ]
 
 
 def check_mixable(config) -> None:
@@ -106,8 +137,10 @@ def encoder_layers(model: PreTrainedModel) -> list[nn.Module]:
 
 def decoder_ids(model: PreTrainedModel, ids: Tensor) -> Tensor:
     """The decoder's ids that an encoder-decoder classifier makes of its input ids: the same, shifted right."""
-    if hasattr(model, "_shift_right"):  # T5 and its kin
-        return model._shift_right(ids)
-    shift = sys.modules[type(model).__module__].shift_tokens_right  # BART and its kin
-    settings = (model.config.pad_token_id, model.config.decoder_start_token_id)
-    return shift(ids, *settings[: len(inspect.signature(shift).parameters) - 1])
+    for name in ("_shift_right", "prepare_decoder_input_ids_from_labels"):  # T5 and its kin
+        if hasattr(model, name):
+            return getattr(model, name)(ids)
+    shift = sys.modules[type(model).__module__].shift_tokens_right  # BART and its kin, mBART without a start token
+    if len(inspect.signature(shift).parameters) == 2:
+        return shift(ids, model.config.pad_token_id)
+    return shift(ids, model.config.pad_token_id, model.config.decoder_start_token_id)

@@ -182,6 +182,15 @@ class MixupTrainingArguments(TrainingArguments):
     )
 
     def __post_init__(self):
+        if self.hub_token is not None:
+            raise ValueError(
+                "hub_token would be written to disk with the arguments. Leave it out and set the environment variable "
+                "HF_TOKEN, or log in: hf auth login"
+            )
+        if self.per_device_train_batch_size < 1:
+            raise ValueError(f"per_device_train_batch_size must be at least 1, got {self.per_device_train_batch_size}.")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate >= 0):
+            raise ValueError(f"learning_rate must be a finite number >= 0, got {self.learning_rate}.")
         if not (math.isfinite(self.mixup_alpha) and self.mixup_alpha >= 0):
             raise ValueError(
                 "mixup_alpha must be a finite number >= 0 (0 is plain training; start at 0.2 to 0.4), "

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
-from nlp_mixup.architectures import Embedding, embeddings_of
+from nlp_mixup.architectures import UNMIXED_INPUTS, Embedding, embeddings_of
 from nlp_mixup.mixing import Mix, interpolate
 
 Carrier = Literal["auto", "dominant", "longer"]
@@ -85,7 +85,14 @@ class EmbeddingMixer:
 
     @contextmanager
     def armed(
-        self, inputs: dict[str, Tensor], mix: Mix, rows: slice = slice(None), with_clean: bool = False
+        self,
+        inputs: dict[str, Tensor],
+        mix: Mix,
+        *,
+        rows: slice = slice(None),
+        widths: Tensor | None = None,
+        padding_side: str = "right",
+        with_clean: bool = False,
     ) -> Iterator[dict[str, Tensor]]:
         """Within this context the model's forward pass mixes; keep it open through backward.
 
@@ -94,6 +101,8 @@ class EmbeddingMixer:
                 found among them.
             mix: the pairs, n rows, on the rows' device.
             rows: the rows of this forward pass, where they are a micro-batch of the n.
+            widths: (n,) the width at which each row was collated; the carriers' widest becomes the width of the pass.
+            padding_side: ``right`` or ``left``, where columns are cut off to that width.
             with_clean: append the rows themselves, unmixed, behind the mixed ones.
 
         Yields:
@@ -108,31 +117,39 @@ class EmbeddingMixer:
                 f"Embedding mixup needs input_ids in the batch, which has {', '.join(sorted(inputs))}. "
                 "Collate token ids, or set mixup_alpha=0."
             )
+        unmixed = [name for name in UNMIXED_INPUTS if name in inputs]
+        if unmixed:
+            raise ValueError(
+                f"Embedding mixup would mix the text but not {unmixed[0]}. Leave that input out, or set mixup_alpha=0."
+            )
         ids, mask = inputs["input_ids"], inputs.get("attention_mask")
+        if ids.dim() != 2:
+            raise ValueError(f"input_ids must be (rows, length), got {tuple(ids.shape)}: one text per label.")
         lengths = mask.sum(1) if mask is not None else torch.full_like(mix.partners, ids.shape[1])
         carriers, others, lam = (chosen[rows] for chosen in choose_carriers(mix, lengths, self.carrier))
         own = torch.arange(len(ids), device=ids.device)[rows]
         taken = torch.cat([carriers, own]) if with_clean else carriers
         carried = select_rows(inputs, taken) | {name: inputs[name][own] for name in ("labels",) if name in inputs}
-        other_ids = ids[others]
         if self.carrier == "longer" and mask is not None:
             carried["attention_mask"] = carried["attention_mask"].clone()
-            carried["attention_mask"][: len(carriers)].copy_(torch.maximum(mask[carriers], mask[others]))
-        if mask is not None and rows != slice(None):
-            # Micro-batches of one step were padded to one width: take off what none of these rows uses.
-            used = used_columns(carried["attention_mask"])
-            other_ids = other_ids[:, used]
+            carried["attention_mask"][: len(carriers)] = torch.maximum(mask[carriers], mask[others])
+        columns = slice(None)
+        if widths is not None:
+            width = int(widths[taken].max())
+            columns = slice(0, width) if padding_side == "right" else slice(ids.shape[1] - width, None)
             carried = {
-                name: value[:, used] if value.dim() > 1 and value.shape[1] == ids.shape[1] else value
+                name: value[:, columns] if torch.is_tensor(value) and value.shape[1:2] == ids.shape[1:] else value
                 for name, value in carried.items()
             }
-        for site in self._sites:
-            site.arm(site.embedding.ids(other_ids), lam, count=not self._checked)
+        sites = [site for site in self._sites if site.embedding.source in inputs]
+        other_ids = [site.embedding.ids(inputs[site.embedding.source][others][:, columns]) for site in sites]
         try:
+            for site, site_ids in zip(sites, other_ids, strict=True):
+                site.arm(site_ids, lam, count=not self._checked)
             yield carried
         finally:
-            calls = [site.disarm() for site in self._sites]
-        if not self._checked and calls != [1] * len(calls):
+            calls = [site.disarm() for site in sites]
+        if not self._checked and calls != [1] * len(sites):
             self.detach()
             raise RuntimeError(
                 f"{type(self.model).__name__} called its embedding modules {calls} times in a forward pass; mixup "
@@ -168,7 +185,9 @@ class _Site:
                 module.register_forward_hook(self._mix_output, prepend=True),
             ]
         if count:
-            self._counter = self.embedding.module.register_forward_hook(lambda *_: self._calls.append(1))
+            self._counter = self.embedding.module.register_forward_hook(
+                lambda module, args, output: self._calls.append(1) if self._is_text(args[0]) else None
+            )
         self._other_ids, self._lam = other_ids, lam
 
     def disarm(self) -> int:
@@ -186,25 +205,31 @@ class _Site:
             handle.remove()
         self._handles.clear()
 
-    def _append_others(self, module: nn.Module, args: tuple) -> tuple | None:
-        if self._other_ids is None:
-            return None
-        batch_dim = self.embedding.batch_dim
-        others = self._other_ids.movedim(0, batch_dim)
-        missing = args[0].shape[1 - batch_dim] - others.shape[1 - batch_dim]
-        if missing > 0:  # the model padded the ids on the right, to a multiple of its window
-            shape = [0, missing] if batch_dim == 0 else [0, 0, 0, missing]
-            others = nn.functional.pad(others, shape, value=self.embedding.pad_token_id)
-        return (torch.cat([args[0], others], dim=batch_dim), *args[1:])
+    def _is_text(self, ids: Tensor) -> bool:
+        """Whether these are the batch's ids, rather than the padding alone that some models embed apart."""
+        return self._other_ids is not None and ids.shape[1 - self.embedding.batch_dim] >= self._other_ids.shape[1]
 
-    def _mix_output(self, module: nn.Module, args: tuple, output: Tensor) -> Tensor | None:
-        if self._lam is None:
+    def _append_others(self, module: nn.Module, args: tuple) -> tuple | None:
+        if self._other_ids is None or not self._is_text(args[0]):
             return None
+        length = args[0].shape[1 - self.embedding.batch_dim]
+        # The model may have padded the ids on the right, to a multiple of its window.
+        others = nn.functional.pad(
+            self._other_ids, (0, length - self._other_ids.shape[1]), value=self.embedding.pad_token_id
+        )
+        batch_dim = self.embedding.batch_dim
+        return (torch.cat([args[0], others.movedim(0, batch_dim)], dim=batch_dim), *args[1:])
+
+    def _mix_output(self, module: nn.Module, args: tuple, output):
+        if self._lam is None or not self._is_text(args[0]):
+            return None
+        vectors = output[0] if isinstance(output, tuple) else output
         batch_dim, n = self.embedding.batch_dim, self._lam.shape[0]
-        total = output.shape[batch_dim]
-        carried, clean, others = output.split([n, total - 2 * n, n], dim=batch_dim)
-        mixed = interpolate(carried, others, self._lam.to(output.device), batch_dim)
-        return torch.cat([mixed, clean], dim=batch_dim) if total > 2 * n else mixed
+        carried, clean, others = vectors.split([n, vectors.shape[batch_dim] - 2 * n, n], dim=batch_dim)
+        mixed = interpolate(carried, others, self._lam.to(vectors.device), batch_dim)
+        if clean.shape[batch_dim] > 0:
+            mixed = torch.cat([mixed, clean], dim=batch_dim)
+        return (mixed, *output[1:]) if isinstance(output, tuple) else mixed
 
 
 def select_rows(inputs: dict[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
@@ -214,9 +239,3 @@ def select_rows(inputs: dict[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
         name: value[rows] if torch.is_tensor(value) and value.shape[:1] == (n,) else value
         for name, value in inputs.items()
     }
-
-
-def used_columns(mask: Tensor) -> slice:
-    """The columns from the first to the last that any row attends to."""
-    columns = mask.any(0).nonzero()
-    return slice(0, mask.shape[1]) if len(columns) == 0 else slice(int(columns[0]), int(columns[-1]) + 1)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 import yaml
 from datasets import DatasetDict
+from filelock import FileLock, Timeout
 from transformers import (
     DataCollatorWithPadding,
     EvalPrediction,
@@ -29,14 +30,7 @@ from nlp_mixup.report import save_reliability_figure, write_atomically
 from nlp_mixup.trainer import MixupTrainer
 
 # Settings that may differ between a run's first start and its resumption: they change no number.
-FREE_SETTINGS = {
-    "output_dir",
-    "keep_models",
-    "disable_tqdm",
-    "report_to",
-    "resume_from_checkpoint",
-    "run_name",
-}
+FREE_SETTINGS = {"output_dir", "keep_models", "disable_tqdm", "report_to", "run_name", "per_device_eval_batch_size"}
 HISTORY_SCORES = ("accuracy", "confidence", "nll", "ece", "oe", "gap")
 
 
@@ -86,6 +80,21 @@ class Run:
     def is_done(self) -> bool:
         return (self.folder / "metrics.json").is_file()
 
+    def lock(self) -> None:
+        """Keeps other commands out of this run until this process ends, however it ends.
+
+        Raises:
+            ValueError: another process is training this run.
+        """
+        if self.arguments.training.process_index > 0:
+            return
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.folder.parent / f".{self.folder.name}.lock")
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout as error:
+            raise ValueError(f"Another process is training in {self.folder}. Wait for it, or stop it.") from error
+
     def build_trainer(self, prepared: Prepared) -> MixupTrainer:
         """The trainer, with its model freshly initialised from the seed. Raises what the model and trainer refuse."""
         training = self.arguments.training
@@ -120,8 +129,7 @@ class Run:
         is_main = trainer.is_world_process_zero()
         if is_main:
             write_atomically(self.folder / "arguments.yaml", self._arguments_yaml())
-        checkpoint = trainer.args.resume_from_checkpoint or last_complete_checkpoint(self.folder)
-        output = trainer.train(resume_from_checkpoint=checkpoint)
+        output = trainer.train(resume_from_checkpoint=last_complete_checkpoint(self.folder))
 
         rows: list[dict[str, Any]] = []
         for split in ("validation", "test"):

@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-
 Mode = Literal["full", "inputs_only", "labels_only"]
 
 
@@ -64,6 +63,9 @@ def draw_mix(
     Returns:
         A `Mix` on the CPU, or None where the batch is not mixed.
 
+    Raises:
+        ValueError: alpha is not positive.
+
     Example:
         >>> first, second = draw_mix(4, 0.4, seed=0), draw_mix(4, 0.4, seed=0)
         >>> torch.equal(first.partners, second.partners) and torch.equal(first.lam, second.lam)
@@ -71,6 +73,8 @@ def draw_mix(
         >>> sorted(first.partners.tolist())
         [0, 1, 2, 3]
     """
+    if not alpha > 0:
+        raise ValueError(f"alpha must be > 0, got {alpha}; without mixup there is nothing to draw.")
     generator = np.random.default_rng([seed, rank, step, micro_step])
     partners = torch.from_numpy(generator.permutation(n))
     drawn = generator.beta(alpha, alpha, size=n if lambda_per == "example" else 1)

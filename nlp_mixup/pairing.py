@@ -17,11 +17,13 @@ class Pairing:
         inputs: the collated rows of all micro-batches that share the pairs, n rows.
         mix: the pairs, n rows.
         rows: which of the n are this micro-batch.
+        widths: (n,) the width at which each row was collated, where rows of several micro-batches are joined.
     """
 
     inputs: dict[str, Tensor]
     mix: Mix
     rows: slice
+    widths: Tensor | None
 
     @property
     def labels(self) -> Tensor:

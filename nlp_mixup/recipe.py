@@ -7,8 +7,10 @@ A recipe is flat: its keys are argument fields (see ``nlp_mixup/arguments.py``),
 import argparse
 import difflib
 import importlib.resources
+import itertools
 import json
 from dataclasses import dataclass, field, fields
+from enum import Enum
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -54,12 +56,14 @@ class Recipe:
     seeds: tuple[int, ...] = (0,)
 
     def default_arm(self) -> str:
-        """The arm that ``train`` runs when none is named: mixup, or the only one.
+        """The arm that ``train`` runs when none is named: mixup, or the only one; without arms, what the alpha says.
 
         Raises:
             ValueError: the recipe has several arms and none is called mixup.
         """
-        if "mixup" in self.arms or not self.arms:
+        if not self.arms:
+            return "mixup" if float(self.settings.get("mixup_alpha") or 0) > 0 else "no_mixup"
+        if "mixup" in self.arms:
             return "mixup"
         if len(self.arms) == 1:
             return next(iter(self.arms))
@@ -93,15 +97,21 @@ def load_recipe(name_or_path: str) -> Recipe:
     if not isinstance(content, dict) or not content:
         raise ValueError(f"{path} must be a mapping of argument fields, such as 'mixup_alpha: 0.4'.")
     arms = content.pop("arms", None) or {}
-    seeds = content.pop("seeds", None) or [0]
+    seeds = content.pop("seeds", None) or [content.get("seed") or 0]
     if not isinstance(arms, dict) or not all(isinstance(overrides or {}, dict) for overrides in arms.values()):
         raise ValueError(f"{path}: arms must map names to overrides, such as 'no_mixup: {{mixup_alpha: 0}}'.")
     if not isinstance(seeds, list) or not all(isinstance(seed, int) for seed in seeds):
         raise ValueError(f"{path}: seeds must be a list of integers >= 0, got {seeds!r}.")
     check_seeds(seeds)
-    for arm in arms:
-        if not str(arm).replace("_", "").replace("-", "").replace(".", "").isalnum():
-            raise ValueError(f"{path}: the arm's name {arm!r} becomes a folder; use letters, digits, '_', '-' and '.'.")
+    for arm, overrides in arms.items():
+        if not (isinstance(arm, str) and arm.translate(str.maketrans("", "", "_-.")).isalnum()):
+            raise ValueError(
+                f"{path}: the arm's name {arm!r} becomes a folder; use letters, digits, '_', '-' and '.', and quote words "
+                "that YAML reads as something else, such as 'no'."
+            )
+        for key, value in (overrides or {}).items():
+            if value is None or key in ("seed", "output_dir"):
+                raise ValueError(f"{path}: arm '{arm}' cannot set {key} to {value!r}. Give a value, or use 'seeds:'.")
     recipe = Recipe(
         name=path.stem,
         settings=content,
@@ -127,7 +137,7 @@ def check_compare(recipe: Recipe, seeds: list[int], overrides: list[str]) -> Non
     """Refuses a comparison whose arms would not differ as the recipe says.
 
     Raises:
-        ValueError: no arms, repeated or negative seeds, or an override of what tells the arms apart.
+        ValueError: no arms, equal arms, repeated or negative seeds, or an override of what tells the arms apart.
     """
     if not recipe.arms:
         raise ValueError(
@@ -135,6 +145,9 @@ def check_compare(recipe: Recipe, seeds: list[int], overrides: list[str]) -> Non
             f"or run: nlp-mixup train {recipe.name}"
         )
     check_seeds(seeds)
+    for arm, other in itertools.combinations(recipe.arms, 2):
+        if {**recipe.settings, **recipe.arms[arm]} == {**recipe.settings, **recipe.arms[other]}:
+            raise ValueError(f"The arms '{arm}' and '{other}' of recipe '{recipe.name}' have the same settings.")
     arm_fields = {name for settings in recipe.arms.values() for name in settings} | {"seed"}
     overridden = sorted(fields_of(overrides) & arm_fields)
     if overridden:
@@ -161,6 +174,8 @@ def parse_arguments(recipe: Recipe, arm: str, overrides: list[str], seed: int | 
         ValueError: an unknown arm or flag (the message names the nearest), or a value out of its range.
         SystemExit: a value of the wrong type, with the parser's message.
     """
+    if not recipe.arms and arm != recipe.default_arm():
+        raise ValueError(f"Recipe '{recipe.name}' has no arms, so --arm {arm!r} names nothing. Leave --arm out.")
     if recipe.arms and arm not in recipe.arms:
         raise ValueError(
             f"Recipe '{recipe.name}' has no arm '{arm}', only {_listed(recipe.arms)}.{_nearest(arm, recipe.arms)}"
@@ -183,8 +198,11 @@ def parse_arguments(recipe: Recipe, arm: str, overrides: list[str], seed: int | 
         flag = unknown[0].split("=")[0].lstrip("-").replace("-", "_")
         raise ValueError(f"Unknown argument '{unknown[0]}'.{_nearest(flag, FIELDS, prefix='--')}")
     result = RunArguments(*arguments)
-    if result.training.hub_token is not None:
-        raise ValueError("hub_token would be written to disk. Leave it out and set the environment variable HF_TOKEN.")
+    if result.training.resume_from_checkpoint is not None:
+        raise ValueError(
+            "resume_from_checkpoint is not needed: the same command resumes from the run's own last checkpoint. "
+            "To start from other weights, type --model_name_or_path FOLDER."
+        )
     return result
 
 
@@ -208,14 +226,16 @@ def settings_of(arguments: RunArguments) -> dict[str, Any]:
         plain = type(group)(output_dir=group.output_dir) if group is arguments.training else type(group)()
         for f in fields(group):
             value = getattr(group, f.name)
-            if f.init and (value != getattr(plain, f.name) or f.name in ("output_dir", "seed")):
+            if f.init and (value != getattr(plain, f.name) or f.name in (*RUN_DEFAULTS, "output_dir", "seed")):
                 settings[f.name] = _yaml_value(value)
     return settings
 
 
 def _yaml_value(value: Any) -> Any:
     """Enums and nested configurations as the plain value that the recipe parser reads back."""
-    if hasattr(value, "value"):
+    if isinstance(value, list):
+        return [_yaml_value(item) for item in value]
+    if isinstance(value, Enum):
         return value.value
     if hasattr(value, "to_dict"):
         return value.to_dict()

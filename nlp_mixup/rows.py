@@ -228,5 +228,6 @@ def _check_labels(column: pa.ChunkedArray, feature: Any, where: str, first_row: 
 
 
 def shorten(values: Iterable[Any], limit: int = 10) -> str:
-    values = [str(value) for value in values]
+    # Text from a file can hold control characters, which a terminal would obey.
+    values = [text if (text := str(value)).isprintable() else repr(text) for value in values]
     return ", ".join(values[:limit]) + (f", ... ({len(values)} in all)" if len(values) > limit else "")

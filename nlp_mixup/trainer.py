@@ -8,6 +8,8 @@ import itertools
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow.compute as pc
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, Trainer
@@ -15,12 +17,15 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
+from transformers.utils import logging
 
 from nlp_mixup.arguments import MixupTrainingArguments
 from nlp_mixup.embeddings import EmbeddingMixer
 from nlp_mixup.levels import HiddenMixer
 from nlp_mixup.mixing import Mix, draw_layer, draw_mix, interpolate, mixed_cross_entropy
 from nlp_mixup.pairing import Pairing, pool_batches
+
+logger = logging.get_logger(__name__)
 
 if TYPE_CHECKING:
 
@@ -39,12 +44,20 @@ class MixupMixin(_Base):
     stock Trainer's is too large by the number of either). ``eval_loss`` is plain cross-entropy, whatever smoothing or
     mixing training uses.
 
-    A ``compute_loss_func`` of your own is called once with each set of labels, and the two losses are mixed by lambda.
+    A ``compute_loss_func`` of your own is called once with each set of labels, and the two losses are mixed by lambda;
+    ``eval_loss`` is then that function's.
 
     Raises:
         ValueError: the arguments, the model or the data set cannot be trained with mixup; the message says why and
             what to do.
     """
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if Trainer in cls.__mro__ and cls.__mro__.index(Trainer) < cls.__mro__.index(MixupMixin):
+            raise TypeError(
+                f"Write class {cls.__name__}(MixupMixin, Trainer): behind a Trainer, the mixin does nothing."
+            )
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -70,7 +83,7 @@ class MixupMixin(_Base):
         self._mixed_model: PreTrainedModel | None = None
         self._check_model()
         if self.train_dataset is not None:
-            _check_label_feature(self.train_dataset)
+            _check_label_column(self.train_dataset, self.model.config.num_labels)
         self._pairings: list[tuple[dict, Pairing | None]] = []
         self._first_batch_checked = False
         # The step under way: is it training, how is it paired, did the loss see that.
@@ -118,6 +131,10 @@ class MixupMixin(_Base):
         pairings: list[Pairing | None] = []
         for micro_step, group in enumerate(groups):
             sizes = [len(batch["labels"]) for batch in group]
+            if sum(sizes) == 1 and self.state.global_step == 0:
+                logger.warning_once(
+                    "The first batch has one row, and nothing to mix it with: is the data set that small?"
+                )
             mix = self._draw(sum(sizes), micro_step) if sum(sizes) > 1 else None
             if mix is None:
                 pairings += [None] * len(group)
@@ -126,7 +143,13 @@ class MixupMixin(_Base):
             mix = mix.to(pool["labels"].device)
             ends = list(itertools.accumulate(sizes))
             slices = [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
-            pairings += [Pairing(pool, mix, rows if len(group) > 1 else slice(None)) for rows in slices]
+            widths = None
+            if len({batch["input_ids"].shape[1] for batch in group if "input_ids" in batch}) > 1:
+                widths = torch.cat(
+                    [torch.full((m,), b["input_ids"].shape[1]) for m, b in zip(sizes, group, strict=True)]
+                )
+                widths = widths.to(mix.lam.device)
+            pairings += [Pairing(pool, mix, rows, widths) for rows in slices]
         return pairings
 
     def _draw(self, n: int, micro_step: int) -> Mix | None:
@@ -158,7 +181,10 @@ class MixupMixin(_Base):
             return nullcontext(inputs)
         mixer, with_clean = self._level_mixer(), args.mixup_clean_weight > 0
         if isinstance(mixer, EmbeddingMixer):
-            return mixer.armed(pairing.inputs, pairing.mix, pairing.rows, with_clean)
+            return mixer.armed(
+                pairing.inputs, pairing.mix, rows=pairing.rows, widths=pairing.widths,
+                padding_side=self._padding()[1], with_clean=with_clean,
+            )  # fmt: skip
         layer = draw_layer(args.mixup_layer, **self._coordinates(0))
         return mixer.armed(pairing.inputs, pairing.mix, layer, with_clean)
 
@@ -194,6 +220,9 @@ class MixupMixin(_Base):
         return lam * loss + (1 - lam) * partner_loss
 
     def train(self, *args, **kwargs):
+        if self.args.torch_compile:
+            # By default dynamo takes hooks for constant, and would run a graph compiled without ours, or with another's.
+            torch._dynamo.config.skip_nnmodule_hook_guards = False
         if self.model_wrapped is self.model:
             # After an evaluate() accelerate takes the bare model for prepared, and processes would never share gradients.
             self.model.__dict__.pop("_is_accelerate_prepared", None)
@@ -209,10 +238,11 @@ class MixupMixin(_Base):
         output = super().evaluation_loop(
             dataloader, description, False if exact else prediction_loss_only, *args, **kwargs
         )
-        if exact and output.label_ids is not None and output.metrics is not None:
-            logits, labels = torch.from_numpy(output.predictions), torch.from_numpy(output.label_ids)
+        predictions, labels = output.predictions, output.label_ids
+        if exact and output.metrics and isinstance(predictions, np.ndarray) and isinstance(labels, np.ndarray):
             loss_name = next(name for name in output.metrics if name.endswith("_loss"))
-            output.metrics[loss_name] = mixed_cross_entropy(logits, labels).item()
+            loss = mixed_cross_entropy(torch.from_numpy(predictions), torch.from_numpy(labels))
+            output.metrics[loss_name] = loss.item()
         return output
 
     def _level_mixer(self) -> EmbeddingMixer | HiddenMixer:
@@ -238,7 +268,12 @@ class MixupMixin(_Base):
             )
 
     def _check_model(self) -> None:
-        config = self.model.config
+        config = getattr(self.model, "config", None)
+        if config is None:
+            raise ValueError(
+                f"{type(self.model).__name__} has no config: mixup trains transformers' classification models, or one of "
+                "your own that is a PreTrainedModel."
+            )
         num_labels = getattr(config, "num_labels", 2)
         if num_labels == 1:
             raise ValueError(
@@ -270,13 +305,9 @@ class MixupMixin(_Base):
                 f"The training batch has no labels, only {', '.join(sorted(inputs))}. Add a 'label' column of class ids."
             )
         _check_label_type(labels.dtype.is_floating_point, labels.dim() > 1)
-        num_labels: int = self.model.config.num_labels  # type: ignore[assignment]
-        wrong = labels[(labels != -100) & ((labels < 0) | (labels >= num_labels))]
-        if len(wrong):
-            raise ValueError(
-                f"Label {wrong[0].item()} is outside the model's classes 0 to {num_labels - 1}. Load the model with "
-                "num_labels=K, or renumber the labels."
-            )
+        known = labels[labels != -100]
+        if len(known):
+            _check_label_range(int(known.min()), int(known.max()), self.model.config.num_labels)
         self._first_batch_checked = True
 
 
@@ -317,13 +348,26 @@ def _logits_alone(logits, labels) -> Tensor:
     return logits[0] if isinstance(logits, tuple) else logits
 
 
-def _check_label_feature(dataset) -> None:
-    """Refuses float and multi-label targets where the data set declares its types."""
+def _check_label_column(dataset, num_labels: int | None) -> None:
+    """Refuses float, multi-label and out-of-range targets where the data set declares its types."""
     features = getattr(dataset, "features", None) or {}
     for name in ("labels", "label"):
         if name in features:
             dtype = str(getattr(features[name], "dtype", "list"))
             _check_label_type("float" in dtype, dtype == "list")
+            if "int" in dtype and hasattr(dataset, "data"):
+                column = dataset.data.column(name)
+                known = pc.min_max(column.filter(pc.not_equal(column, -100))).as_py()
+                if known["min"] is not None:
+                    _check_label_range(known["min"], known["max"], num_labels)
+
+
+def _check_label_range(low: int, high: int, num_labels: int | None) -> None:
+    if num_labels is not None and (low < 0 or high >= num_labels):
+        raise ValueError(
+            f"Label {low if low < 0 else high} is outside the model's classes 0 to {num_labels - 1}. Load the model with "
+            "num_labels=K, or renumber the labels."
+        )
 
 
 def _check_label_type(is_float: bool, is_multi: bool) -> None:

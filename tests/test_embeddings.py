@@ -3,7 +3,6 @@
 import pytest
 import torch
 from conftest import DECODERS, ENCODERS, tiny_batch, tiny_model
-from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from nlp_mixup.embeddings import EmbeddingMixer, choose_carriers
 from nlp_mixup.mixing import Mix
@@ -185,7 +184,7 @@ def test_micro_batches_of_a_step_mix_as_one_batch():
     mixer = EmbeddingMixer(model)
     parts = []
     for rows in (slice(0, 1), slice(1, 4)):
-        with torch.no_grad(), mixer.armed(batch, make_mix(partners, lam), rows) as carried:
+        with torch.no_grad(), mixer.armed(batch, make_mix(partners, lam), rows=rows) as carried:
             parts.append(model(**carried).logits)
     torch.testing.assert_close(torch.cat(parts), whole, atol=1e-6, rtol=0)
 

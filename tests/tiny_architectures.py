@@ -32,7 +32,7 @@ SMALL: dict[str, int] = {
     num_self_attention_heads num_cross_attention_heads num_self_attends_per_block num_experts_per_tok
     linear_num_key_heads linear_num_value_heads index_n_heads n_mamba_heads""": 2,
     """num_experts n_routed_experts num_local_experts kv_lora_rank q_lora_rank gated_norm_rank rotary_dim
-    mamba_d_state mamba_dt_rank adapter_rank mm_tokens_per_image xpath_unit_hidden_size""": 4,
+    mamba_d_state mamba_dt_rank adapter_rank mm_tokens_per_image xpath_unit_hidden_size max_depth""": 4,
     """head_dim d_kv d_head kv_channels qk_nope_head_dim qk_rope_head_dim v_head_dim index_head_dim
     linear_key_head_dim linear_value_head_dim attention_head_size embedding_size entity_emb_size
     pronunciation_embed_dim shape_embed_dim num_latents chunk_size""": 8,
@@ -175,7 +175,7 @@ def embedding_calls(model: PreTrainedModel, batch: dict[str, Tensor]) -> str:
 
     def note(module: nn.Module, args: tuple, output: Any) -> None:
         vectors = output[0] if isinstance(output, tuple) else output
-        calls.append(f"{tuple(args[0].shape)} -> {tuple(vectors.shape)} {'in a tuple' * isinstance(output, tuple)}")
+        calls.append(f"{tuple(args[0].shape)} -> {tuple(vectors.shape)}{' in a tuple' * isinstance(output, tuple)}")
 
     try:
         handle = model.get_input_embeddings().register_forward_hook(note)
@@ -192,15 +192,17 @@ def mixing_errors(model: PreTrainedModel, batch: dict[str, Tensor]) -> dict[str,
     partners = torch.tensor([1, 0, 3, 2])
 
     def mixed(lam: Sequence[float]) -> Tensor:
-        mix = Mix(partners, torch.tensor(lam))
-        with mixer.armed(batch, mix) as carried:
+        shares = torch.tensor(lam)
+        with mixer.armed(batch, Mix(partners, shares, label_lam=shares)) as carried:
             return forward(model, carried)
 
     plain = forward(model, batch)
-    one, other = mixed([0.3, 0.3, 0.8, 0.8]), mixed([0.7, 0.7, 0.2, 0.2])
-    ends = {"lam1": mixed([1.0] * 4) - plain, "lam0": mixed([0.0] * 4) - plain[partners]}
+    try:
+        one, other = mixed([0.3, 0.3, 0.8, 0.8]), mixed([0.7, 0.7, 0.2, 0.2])
+        ends = {"lam1": mixed([1.0] * 4) - plain, "lam0": mixed([0.0] * 4) - plain[partners]}
+    finally:
+        mixer.detach()
     differences = {"symmetry": one - other[partners], **ends, "effect": one - plain}
-    mixer.detach()
     return {name: difference.abs().max().item() for name, difference in differences.items()}
 
 

