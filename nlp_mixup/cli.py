@@ -5,6 +5,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from nlp_mixup import __version__
+
 FIELDS_HINT = "Any field of the recipe can follow as --field value; nlp-mixup train --help lists them all."
 
 
@@ -14,6 +16,7 @@ def main(argv: list[str] | None = None) -> None:
         prog="nlp-mixup",
         description="Train Hugging Face classifiers with mixup and see what it does to their calibration.",
     )
+    parser.add_argument("--version", action="version", version=f"nlp-mixup {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
 
     train = commands.add_parser(
@@ -39,6 +42,14 @@ def main(argv: list[str] | None = None) -> None:
 
     commands.add_parser("recipes", help="list the shipped recipes")
 
+    argv = sys.argv[1:] if argv is None else argv
+    if (
+        len(argv) > 1
+        and argv[0] in ("train", "compare")
+        and argv[1].startswith("-")
+        and argv[1] not in ("-h", "--help")
+    ):
+        parser.error(f"RECIPE comes first: nlp-mixup {argv[0]} RECIPE {' '.join(argv[1:3])} ...")
     options, overrides = parser.parse_known_args(argv)
     if options.command == "train" and (options.help or options.recipe is None):
         train.print_help()
@@ -47,32 +58,41 @@ def main(argv: list[str] | None = None) -> None:
 
             print(f"\n{field_help()}")
         sys.exit(0 if options.help else 2)
-    if options.command == "train":
-        train_command(options.recipe, options.arm, overrides)
-    elif options.command == "compare":
-        compare_command(options.recipe, options.seeds, overrides)
-    else:
-        if overrides:
-            parser.error(f"recipes takes no arguments, got {' '.join(overrides)}")
-        recipes_command()
+    if options.command == "recipes" and overrides:
+        parser.error(f"recipes takes no arguments, got {' '.join(overrides)}")
+    try:
+        if options.command == "train":
+            train_command(options.recipe, options.arm, overrides)
+        elif options.command == "compare":
+            compare_command(options.recipe, options.seeds, overrides)
+        else:
+            recipes_command()
+    except KeyboardInterrupt:
+        print("\nInterrupted. The same command goes on from the last checkpoint.", file=sys.stderr)
+        sys.exit(130)
 
 
 def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
     """Trains one arm with one seed and prints its scores."""
     with user_errors():
-        from nlp_mixup.experiment import Run, prepare
         from nlp_mixup.recipe import load_recipe, parse_arguments
-        from nlp_mixup.report import print_run, read_run
 
         recipe = load_recipe(name)
         arm = arm or recipe.default_arm()
+
+        from nlp_mixup.experiment import Run, prepare
+        from nlp_mixup.report import print_run, read_run
+
         arguments = parse_arguments(recipe, arm, overrides)
         run = Run(arguments, arm)
         if not run.is_done:
             prepared = prepare(arguments)
             trainer = run.build_trainer(prepared)
+            run.lock()
     if run.is_done:
         say(arguments, f"This run is done already; its scores are in {run.folder}.")
+        if not (run.folder / "model").is_dir() and arguments.evaluation.keep_models != "none":
+            say(arguments, "Its weights were not kept. To have them, train it elsewhere: --output_dir FOLDER")
     else:
         run.train(trainer, prepared, keep_models="last")
     if arguments.training.process_index == 0:
@@ -82,13 +102,15 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
 def compare_command(name: str, seeds: list[int] | None, overrides: list[str]) -> None:
     """Trains what is missing of arms x seeds, then prints the table and draws the figure."""
     with user_errors():
-        from nlp_mixup.experiment import Run, prepare
         from nlp_mixup.recipe import check_compare, load_recipe, parse_arguments
-        from nlp_mixup.report import report
 
         recipe = load_recipe(name)
         seeds = list(recipe.seeds) if seeds is None else seeds
         check_compare(recipe, seeds, overrides)
+
+        from nlp_mixup.experiment import Run, prepare
+        from nlp_mixup.report import report
+
         # Every setting of every run is checked before the first one starts.
         runs = [Run(parse_arguments(recipe, arm, overrides, seed), arm) for seed in seeds for arm in recipe.arms]
     prepared = None
@@ -102,6 +124,7 @@ def compare_command(name: str, seeds: list[int] | None, overrides: list[str]) ->
             if prepared is None or not prepared.serves(run.arguments):
                 prepared = prepare(run.arguments)
             trainer = run.build_trainer(prepared)
+            run.lock()
         run.train(trainer, prepared, keep_models="none")
     if runs[0].arguments.training.process_index == 0:
         report(runs[0].output_dir, arms=list(recipe.arms), seeds=seeds)

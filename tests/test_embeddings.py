@@ -155,7 +155,7 @@ def test_embedding_not_called_exactly_once_is_an_error(calls):
 def test_no_token_ids_is_an_error():
     mixer = EmbeddingMixer(tiny_model("bert"))
     with (
-        pytest.raises(ValueError, match="needs input_ids in the batch, which has inputs_embeds, labels"),
+        pytest.raises(ValueError, match=r"needs input_ids in the batch, which has inputs_embeds, labels"),
         mixer.armed({"inputs_embeds": torch.zeros(2, 3, 16), "labels": torch.zeros(2)}, None),
     ):
         pass
@@ -199,3 +199,55 @@ def test_clean_rows_ride_behind_the_mixed_ones(carrier):
         plain = model(**batch).logits
     torch.testing.assert_close(logits[:4], mixed_logits(model, batch, [0.7] * 4, carrier=carrier), atol=1e-6, rtol=0)
     torch.testing.assert_close(logits[4:], plain, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(("model_type", "settings"), [
+    ("longformer", {}),
+    ("big_bird", {"attention_type": "block_sparse", "block_size": 4, "num_random_blocks": 1}),
+])  # fmt: skip
+@pytest.mark.parametrize("length", [11, 50])
+def test_models_that_lengthen_the_batch_mix_at_any_length(model_type, settings, length):
+    model, batch = tiny_model(model_type, **settings), tiny_batch(lengths=(length, 7, length - 3, 5))
+    with torch.no_grad():
+        plain = model(**batch).logits
+    mixed = mixed_logits(model, batch, [0.3, 0.3, 0.8, 0.8])
+    torch.testing.assert_close(mixed, mixed_logits(model, batch, [0.7, 0.7, 0.2, 0.2])[PARTNERS], atol=1e-6, rtol=0)
+    torch.testing.assert_close(mixed_logits(model, batch, [1.0] * 4), plain, atol=1e-6, rtol=0)
+
+
+def test_a_padding_only_call_is_let_through():
+    """Block-sparse BigBird-Pegasus embeds the padding to its block size in a call of its own."""
+    model = tiny_model(
+        "bigbird_pegasus", d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=16, decoder_ffn_dim=16, attention_type="block_sparse", block_size=4,
+        num_random_blocks=1, decoder_start_token_id=2,
+    )  # fmt: skip
+    batch = tiny_batch(lengths=(50, 44))
+    batch["input_ids"][0, 49] = batch["input_ids"][1, 43] = 2
+    with torch.no_grad():
+        plain = model(**batch).logits
+    torch.testing.assert_close(mixed_logits(model, batch, [1.0, 1.0], [1, 0]), plain, atol=1e-6, rtol=0)
+    mixed = mixed_logits(model, batch, [0.6, 0.6], [1, 0])
+    assert (mixed - plain).abs().max() > 1e-3
+
+
+def test_inputs_beside_the_text_that_would_stay_unmixed_are_refused():
+    batch = {**tiny_batch(), "entity_ids": torch.zeros(4, 2, dtype=torch.long)}
+    mixer = EmbeddingMixer(tiny_model("bert"))
+    with (
+        pytest.raises(ValueError, match="would mix the text but not entity_ids"),
+        mixer.armed(batch, make_mix(PARTNERS, [1.0] * 4)),
+    ):
+        pass
+
+
+def test_every_text_input_of_rocbert_is_mixed():
+    model = tiny_model(
+        "roc_bert", pronunciation_vocab_size=60, shape_vocab_size=60, pronunciation_embed_dim=4, shape_embed_dim=4
+    )
+    batch = tiny_batch(lengths=(6, 6))
+    batch |= {name: batch["input_ids"].flip(1) for name in ("input_shape_ids", "input_pronunciation_ids")}
+    one = mixed_logits(model, batch, [0.7, 0.7], [1, 0])
+    batch["input_shape_ids"] = batch["input_shape_ids"].clone()
+    batch["input_shape_ids"][1] = 5
+    assert (mixed_logits(model, batch, [0.7, 0.7], [1, 0])[0] - one[0]).abs().max() > 1e-4

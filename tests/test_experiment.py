@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import yaml
 from datasets import load_dataset
+from filelock import FileLock
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from nlp_mixup import cli
@@ -174,6 +175,31 @@ def fails(argv, capsys):
     return capsys.readouterr().err
 
 
+def test_two_commands_do_not_train_one_run(recipe, tmp_path, capsys):
+    folder = tmp_path / "out" / "mixup"
+    folder.mkdir(parents=True)
+    with FileLock(folder / ".seed-0.lock"):
+        assert "Another process is training in out/mixup/seed-0" in fails(["train", str(recipe)], capsys)
+
+
+def test_train_after_compare_says_that_the_weights_are_gone(recipe, capsys):
+    cli.main(["compare", str(recipe), "--num_train_epochs", "1"])
+    capsys.readouterr()
+    cli.main(["train", str(recipe), "--num_train_epochs", "1"])
+    assert "Its weights were not kept. To have them, train it elsewhere" in capsys.readouterr().out
+
+
+def test_a_checkpoint_with_other_classes_gives_its_encoder(recipe, tmp_path):
+    cli.main(["train", str(recipe), "--num_train_epochs", "1"])
+    model = tmp_path / "out/mixup/seed-0/model"
+    lines = (tmp_path / "train.csv").read_text().splitlines()
+    (tmp_path / "train.csv").write_text("\n".join([*lines, "so so,medium", "so so film,medium"]) + "\n")
+    cli.main(
+        ["train", str(recipe), "--model_name_or_path", str(model), "--num_train_epochs", "1", "--output_dir", "new"]
+    )
+    assert np.load(tmp_path / "new/mixup/seed-0/logits-test.npz")["logits"].shape == (80, 3)
+
+
 def test_other_settings_in_the_same_folder_are_refused(recipe, capsys):
     cli.main(["train", str(recipe), "--num_train_epochs", "1"])
     message = fails(["train", str(recipe), "--num_train_epochs", "1", "--mixup_alpha", "0.2"], capsys)
@@ -204,6 +230,9 @@ def test_the_front_door(capsys):
     printed = capsys.readouterr().out
     assert "quickstart" in printed
     assert "mr-text-cnn" in printed
+    assert "RECIPE comes first: nlp-mixup train RECIPE --arm mixup" in fails(
+        ["train", "--arm", "mixup", "x.yaml"], capsys
+    )
     assert "invalid choice: 'trian'" in fails(["trian"], capsys)
     assert "usage" in fails([], capsys)
     with pytest.raises(SystemExit) as caught:

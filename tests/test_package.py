@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tiny_architectures import MODEL_TYPES
 
 import nlp_mixup
 
@@ -114,3 +115,9 @@ def test_no_second_copy_of_the_modules():
 def test_doctests(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert doctest.testmod(importlib.import_module(name)).failed == 0
+
+
+def test_every_model_type_of_the_installed_transformers_has_its_row():
+    page = (Path(__file__).parents[1] / "docs" / "architectures.md").read_text()
+    rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")][1:]
+    assert rows == MODEL_TYPES, "transformers has other types; run: python tests/architecture_table.py"

@@ -86,6 +86,9 @@ def test_settings_round_trip_through_yaml(tmp_path):
         ("arms: {a: {learning_rat: 1}}", r"Unknown key 'learning_rat' in .*arm 'a'. Did you mean 'learning_rate'\?"),
         ("arms: [a, b]", r"arms must map names to overrides, such as 'no_mixup: \{mixup_alpha: 0\}'"),
         ("arms: {../a: {}}", r"arm's name '../a' becomes a folder; use letters, digits"),
+        ("arms: {no: {}}", r"arm's name False becomes a folder; .* quote words that YAML reads as something else"),
+        ("arms: {a: {mixup_alpha: }}", r"arm 'a' cannot set mixup_alpha to None. Give a value"),
+        ("arms: {a: {seed: 3}}", r"arm 'a' cannot set seed to 3. Give a value, or use 'seeds:'"),
         ("seeds: 3", r"seeds must be a list of integers >= 0, got 3"),
         ("seeds: [1, 2, 1]", r"Seed 1 is given twice in \[1, 2, 1\]"),
         ("seeds: [-1]", r"Seeds must be >= 0, got -1"),
@@ -112,6 +115,9 @@ def test_unknown_recipe_names_the_nearest():
         (["--mixup_alpha", "-0.4"], r"mixup_alpha must be a finite number >= 0 .*, got -0.4"),
         (["--n_bins", "0"], r"n_bins must be at least 1, got 0"),
         (["--hub_token", "secret"], r"hub_token would be written to disk.*HF_TOKEN"),
+        (["--per_device_train_batch_size", "0"], r"per_device_train_batch_size must be at least 1, got 0"),
+        (["--learning_rate", "nan"], r"learning_rate must be a finite number >= 0, got nan"),
+        (["--resume_from_checkpoint", "x"], r"resume_from_checkpoint is not needed: the same command resumes"),
     ],
 )
 def test_command_line_values_that_are_refused(overrides, message):
@@ -141,9 +147,36 @@ def test_unknown_arm():
         parse_arguments(load_recipe("quickstart"), "mixap", [])
 
 
+@pytest.mark.parametrize(
+    "override",
+    ["--eval_strategy=no", "--save_strategy=steps", "--logging_strategy=steps", "--per_device_eval_batch_size=8",
+     "--save_total_limit=5", "--debug=underflow_overflow", "--learning_rate=1e-05", "--mixup_off_epoch=2"],
+)  # fmt: skip
+def test_stored_settings_win_over_the_defaults_of_a_run(tmp_path, override):
+    arguments = parse_arguments(load_recipe("quickstart"), "mixup", [override])
+    again = load_recipe(write(tmp_path, yaml.safe_dump(settings_of(arguments))))
+    second = parse_arguments(again, "mixup", [])
+    name = override.removeprefix("--").split("=")[0]
+    assert getattr(second.training, name) == getattr(arguments.training, name)
+
+
+def test_an_arm_that_the_recipe_does_not_have_is_refused_without_arms_too(tmp_path):
+    recipe = load_recipe(write(tmp_path, "mixup_alpha: 0.4"))
+    for arm in ("no_mixup", "../../elsewhere"):
+        with pytest.raises(ValueError, match=r"Recipe 'mine' has no arms, so --arm .* names nothing"):
+            parse_arguments(recipe, arm, [])
+
+
+def test_equal_arms_are_refused(tmp_path):
+    recipe = load_recipe(write(tmp_path, "mixup_alpha: 0.4\narms: {a: {}, b: {mixup_alpha: 0.4}}"))
+    with pytest.raises(ValueError, match=r"The arms 'a' and 'b' of recipe 'mine' have the same settings"):
+        check_compare(recipe, [0], [])
+
+
 def test_default_arm(tmp_path):
     assert load_recipe("quickstart").default_arm() == "mixup"
     assert load_recipe(write(tmp_path, "mixup_alpha: 0.2")).default_arm() == "mixup"
+    assert load_recipe(write(tmp_path, "learning_rate: 1e-3")).default_arm() == "no_mixup"
     assert load_recipe(write(tmp_path, "arms: {only: {}}")).default_arm() == "only"
     with pytest.raises(ValueError, match=r"has the arms 'a', 'b'. Choose one: --arm NAME"):
         load_recipe(write(tmp_path, "arms: {a: {}, b: {}}")).default_arm()

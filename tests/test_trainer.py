@@ -494,8 +494,33 @@ def test_targets_that_are_no_classes(tmp_path, feature, values, message):
 
 
 def test_label_outside_the_models_classes(tmp_path):
+    data = tiny_dataset(8, n_labels=4)
     with pytest.raises(ValueError, match=r"Label 3 is outside the model's classes 0 to 2"):
-        build(tmp_path, data=tiny_dataset(8, n_labels=4)).train()
+        build(tmp_path, data=data)
+    with pytest.raises(ValueError, match=r"Label 3 is outside the model's classes 0 to 2"):
+        build(tmp_path, data=list(data)).train()
+
+
+def test_the_mixin_behind_a_trainer_is_refused():
+    with pytest.raises(TypeError, match=r"Write class Wrong\(MixupMixin, Trainer\)"):
+
+        class Wrong(Trainer, MixupMixin):
+            pass
+
+
+def test_a_model_without_config_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"Linear has no config"):
+        build(tmp_path, torch.nn.Linear(2, 3))
+
+
+def test_compiled_arms_of_one_process_do_not_share_a_graph(tmp_path):
+    """Dynamo takes hooks for constant by default: the mixup arm would run the plain arm's graph."""
+    compiled = {"torch_compile": True, "torch_compile_backend": "eager", "num_train_epochs": 2}
+    for alpha in (0.0, 0.4):
+        plain = train(tmp_path, mixup_alpha=alpha, num_train_epochs=2)
+        traced = train(tmp_path, mixup_alpha=alpha, **compiled)
+        for one, other in zip(traced.gradients, plain.gradients, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
 
 
 def test_batch_without_labels(tmp_path):

@@ -1,24 +1,12 @@
-"""A tiny random text classifier of every model type that transformers can classify with, and batches for it.
+"""A tiny random text classifier of every model type that transformers can classify with, and batches for it."""
 
-Run as a program, it prints for each type how its token embedding is called and how exactly `EmbeddingMixer` mixes there.
-"""
-
-import argparse
-import signal
-import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-import transformers
 from torch import Tensor, nn
 from transformers import CONFIG_MAPPING, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
-
-from nlp_mixup.embeddings import EmbeddingMixer
-from nlp_mixup.mixing import Mix
 
 MODEL_TYPES: list[str] = sorted(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES)
 BOS, PAD, EOS = 0, 1, 2
@@ -158,115 +146,3 @@ def tiny_batch(model: PreTrainedModel, lengths: Sequence[int], side: str = "righ
 def forward(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
     with torch.no_grad():
         return model(**batch).logits
-
-
-def rows_alone(model: PreTrainedModel, batch: dict[str, Tensor]) -> Tensor:
-    """The logits of each row in a batch of its own, without padding."""
-    logits = []
-    for row, mask in enumerate(batch["attention_mask"].bool()):
-        one = {name: value[row : row + 1] for name, value in batch.items()}
-        logits.append(forward(model, {name: v[:, mask] if v.dim() > 1 else v for name, v in one.items()}))
-    return torch.cat(logits)
-
-
-def embedding_calls(model: PreTrainedModel, batch: dict[str, Tensor]) -> str:
-    """How often, with what ids and with what result a forward pass calls the input embeddings."""
-    calls: list[str] = []
-
-    def note(module: nn.Module, args: tuple, output: Any) -> None:
-        vectors = output[0] if isinstance(output, tuple) else output
-        calls.append(f"{tuple(args[0].shape)} -> {tuple(vectors.shape)}{' in a tuple' * isinstance(output, tuple)}")
-
-    try:
-        handle = model.get_input_embeddings().register_forward_hook(note)
-    except (NotImplementedError, AttributeError) as error:
-        return f"none: {type(error).__name__} {error}"
-    forward(model, batch)
-    handle.remove()
-    return f"{len(calls)} calls: {', '.join(dict.fromkeys(calls)) or 'none'}"
-
-
-def mixing_errors(model: PreTrainedModel, batch: dict[str, Tensor]) -> dict[str, float]:
-    """The largest deviations from symmetry and from the endpoints, and the largest effect of mixing, in the logits."""
-    mixer = EmbeddingMixer(model)
-    partners = torch.tensor([1, 0, 3, 2])
-
-    def mixed(lam: Sequence[float]) -> Tensor:
-        shares = torch.tensor(lam)
-        with mixer.armed(batch, Mix(partners, shares, label_lam=shares)) as carried:
-            return forward(model, carried)
-
-    plain = forward(model, batch)
-    try:
-        one, other = mixed([0.3, 0.3, 0.8, 0.8]), mixed([0.7, 0.7, 0.2, 0.2])
-        ends = {"lam1": mixed([1.0] * 4) - plain, "lam0": mixed([0.0] * 4) - plain[partners]}
-    finally:
-        mixer.detach()
-    differences = {"symmetry": one - other[partners], **ends, "effect": one - plain}
-    return {name: difference.abs().max().item() for name, difference in differences.items()}
-
-
-@contextmanager
-def time_limit(seconds: int) -> Iterator[None]:
-    def stop(*_: Any) -> None:
-        raise TimeoutError(f"more than {seconds} seconds")
-
-    signal.signal(signal.SIGALRM, stop)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-
-
-def guarded(measure: Callable[..., Any], *args: Any) -> Any:
-    """What `measure` returns, or the text of its error."""
-    try:
-        with time_limit(60):
-            return measure(*args)
-    except Exception as error:
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
-
-
-def report(model_type: str) -> Iterator[str]:
-    """Lines of measurements of one model type."""
-    start = time.perf_counter()
-    model = guarded(tiny_classifier, model_type)
-    if isinstance(model, str):
-        yield f"not built: {model}"
-        return
-    yield f"{sum(p.numel() for p in model.parameters())} parameters, built in {time.perf_counter() - start:.2f} s"
-    for side in ("right", "left"):
-        batch = tiny_batch(model, [12, 9, 7, 11], side)
-        plain, alone = guarded(forward, model, batch), guarded(rows_alone, model, batch)
-        if isinstance(plain, str):
-            yield f"{side}: {plain}"
-            continue
-        again = (forward(model, batch) - plain).abs().max()
-        gap = alone if isinstance(alone, str) else f"{(alone - plain).abs().max():.1e}"
-        yield f"{side}: std {plain.std():.2g}, repeated {again:.1e}, rows alone {gap}"
-        yield f"{side}: {guarded(embedding_calls, model, batch)}"
-        errors = guarded(mixing_errors, model, batch)
-        errors = errors if isinstance(errors, str) else ", ".join(f"{name} {e:.1e}" for name, e in errors.items())
-        yield f"{side}: mixed: {errors}"
-    for lengths in ([1], [1, 5], [3, 1, 2], [2, 17, 1, 8, 5]):
-        logits = guarded(forward, model, tiny_batch(model, lengths))
-        if isinstance(logits, str) or not logits.isfinite().all():
-            yield f"lengths {lengths}: {logits}"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="Measures tiny classifiers of all model types.")
-    parser.add_argument("types", nargs="*", default=MODEL_TYPES)
-    warnings.filterwarnings("ignore")
-    transformers.logging.set_verbosity_error()
-    start = time.perf_counter()
-    for model_type in parser.parse_args().types:
-        before = time.perf_counter()
-        lines = "\n    ".join(report(model_type))
-        print(f"{model_type} ({time.perf_counter() - before:.1f} s)\n    {lines}", flush=True)
-    print(f"{time.perf_counter() - start:.0f} s")
-
-
-if __name__ == "__main__":
-    main()

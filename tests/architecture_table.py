@@ -1,0 +1,210 @@
+"""Measures mixup on every model type that transformers can classify text with, and keeps docs/architectures.md.
+
+python tests/architecture_table.py            writes docs/architectures.md
+python tests/architecture_table.py --check    fails where the page does not say what is measured
+"""
+
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+import transformers
+from tiny_architectures import MODEL_TYPES, MissingDependency, forward, tiny_batch, tiny_classifier
+from torch import Tensor
+
+from nlp_mixup.architectures import HIDDEN_TYPES, REFUSED, check_mixable
+from nlp_mixup.embeddings import EmbeddingMixer
+from nlp_mixup.levels import HiddenMixer
+from nlp_mixup.mixing import Mix, mixed_cross_entropy
+
+PAGE = Path(__file__).parents[1] / "docs" / "architectures.md"
+TOLERANCE = 1e-5
+PARTNERS = [1, 0, 3, 2]
+LENGTHS = ([12, 9, 7, 11], [5, 5, 1, 8], [1, 1, 2, 17])
+LAMBDAS = ([0.3, 0.3, 0.8, 0.8], [0.5, 0.5, 0.5, 0.5], [0.999, 0.999, 0.01, 0.01])
+HEADER = """# Which architectures mix
+
+Written by `python tests/architecture_table.py` and compared in CI; do not edit. It builds a tiny random model of each of the
+{total} model types that `AutoModelForSequenceClassification` knows in transformers {version} and measures, with right and left
+padding, rows of 1 to 17 tokens and lambda from 0 to 1:
+
+- **symmetry**: the largest difference between the logits of M(a, b, lambda) and M(b, a, 1 - lambda);
+- **lambda 1**, **lambda 0**: the largest deviation from the plain forward pass of a, of b;
+- **partner**: that mixing changes the logits, and that the gradient reaches the ids of both partners that it reaches without
+  mixup;
+- **steps**: one optimiser step at batch sizes 2, 3 and 5, finite, with the loss of labels mixed like the inputs;
+- **hidden**: the symmetry error at `mixup_level="hidden"`, where that level is allowed.
+
+Errors are given as the power of ten above them; `0` is exactly zero. **{proven} types are proven** (errors below 1e-5), {refused}
+refused. `mixup_level="sentence"` interpolates logits and needs nothing from the architecture. `mra` ran without its CUDA
+kernel, that is, without its attention.
+
+| type | verdict | symmetry | lambda 1 | lambda 0 | partner | steps | hidden |
+|---|---|---|---|---|---|---|---|
+"""
+
+
+def make_mix(lam: list[float], partners: list[int] = PARTNERS) -> Mix:
+    shares = torch.tensor(lam)
+    return Mix(torch.tensor(partners), shares, shares)
+
+
+def embedding_errors(model, side: str) -> dict[str, float]:
+    """The largest errors over lengths and lambdas, and the largest effect."""
+    mixer = EmbeddingMixer(model)
+    worst = {"symmetry": 0.0, "lam1": 0.0, "lam0": 0.0, "effect": 0.0}
+
+    def mixed(batch: dict[str, Tensor], lam: list[float]) -> Tensor:
+        with mixer.armed(batch, make_mix(lam)) as carried:
+            return forward(model, carried)
+
+    for lengths in LENGTHS:
+        batch = tiny_batch(model, lengths, side)
+        plain = forward(model, batch)
+        for lam in LAMBDAS:
+            one, other = mixed(batch, lam), mixed(batch, [1 - share for share in lam])
+            worst["symmetry"] = max(worst["symmetry"], (one - other[PARTNERS]).abs().max().item())
+            worst["effect"] = max(worst["effect"], (one - plain).abs().max().item())
+        worst["lam1"] = max(worst["lam1"], (mixed(batch, [1.0] * 4) - plain).abs().max().item())
+        worst["lam0"] = max(worst["lam0"], (mixed(batch, [0.0] * 4) - plain[PARTNERS]).abs().max().item())
+    mixer.detach()
+    return worst
+
+
+def reached_ids(model, batch: dict[str, Tensor], lam: list[float] | None) -> set[tuple[int, int]]:
+    """Rows of the embedding tables with a gradient after one backward pass, as (table, id)."""
+    model.train().zero_grad()  # Reformer refuses to go backward in eval mode; without dropout the modes are equal
+    mixer = EmbeddingMixer(model)
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    if lam is None:
+        model(**inputs).logits.square().sum().backward()
+    else:
+        with mixer.armed(inputs, make_mix(lam)) as carried:
+            model(**carried).logits.square().sum().backward()
+    mixer.detach()
+    tables = [site.embedding.module for site in mixer._sites]
+    return {
+        (table, int(token))
+        for table, module in enumerate(tables)
+        for weight in module.parameters()
+        if weight.grad is not None and weight.dim() > 1
+        for token in weight.grad.flatten(1).abs().sum(1).nonzero().flatten()
+    }
+
+
+def reaches_both(model, side: str) -> bool:
+    batch = tiny_batch(model, [8, 8, 8, 8], side)
+    plain = reached_ids(model, batch, None)
+    return bool(plain) and plain <= reached_ids(model, batch, [0.7, 0.7, 0.6, 0.6])
+
+
+def steps_are_finite(model_type: str, side: str) -> bool:
+    for size in (2, 3, 5):
+        model = tiny_classifier(model_type).train()
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
+        batch = tiny_batch(model, [9, 4, 7, 1, 12][:size], side)
+        mix = make_mix([0.7] * size, [*range(1, size), 0])
+        labels = batch["labels"]
+        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        with EmbeddingMixer(model).armed(inputs, mix) as carried:
+            logits = model(**carried).logits
+            loss = mixed_cross_entropy(logits, labels, labels[mix.partners], mix.label_lam)
+            loss.backward()
+        hard = F.one_hot(labels, logits.shape[1]).float()
+        soft = F.cross_entropy(logits.float(), 0.7 * hard + 0.3 * hard[mix.partners])
+        optimizer.step()
+        if not (loss.isfinite() and (loss - soft).abs() < 1e-5 and all(p.isfinite().all() for p in model.parameters())):
+            return False
+    return True
+
+
+def hidden_error(model, side: str) -> float:
+    mixer = HiddenMixer(model)
+    worst = 0.0
+    batch = tiny_batch(model, LENGTHS[0], side)
+    for layer in range(1, mixer.n_layers + 1):
+        logits = []
+        for lam in (LAMBDAS[0], [1 - share for share in LAMBDAS[0]]):
+            with mixer.armed(batch, make_mix(lam), layer) as carried:
+                logits.append(forward(model, carried))
+        worst = max(worst, (logits[0] - logits[1][PARTNERS]).abs().max().item())
+    mixer.detach()
+    return worst
+
+
+def power(error: float) -> str:
+    """The power of ten above an error; its digits are the machine's."""
+    if error == 0:
+        return "0"
+    return "1e-6" if error < 1e-6 else f"1e{int(torch.tensor(error).log10().ceil()):d}"
+
+
+def verdicts(page: str) -> list[str]:
+    """A page without the sizes of the errors, which a verdict bounds and which differ between machines."""
+    lines = []
+    for line in page.splitlines():
+        cells = line.split("|")
+        lines.append("|".join(cells[:3] + cells[6:8]) if len(cells) == 10 else line)
+    return lines
+
+
+def row_of(model_type: str) -> tuple[bool, str]:
+    """Whether the type is proven, and its row of the table."""
+    try:
+        model = tiny_classifier(model_type)
+    except MissingDependency as error:
+        reason = str(error).split(":")[1].split("\n")[0].strip().split(" but ")[0]
+        if model_type not in REFUSED:
+            return False, f"| {model_type} | **not refused, not built** | | | | | | |"
+        return False, f"| {model_type} | refused: {reason} | | | | | | |"
+    check_mixable(model.config)
+    errors = [embedding_errors(model, side) for side in ("right", "left")]
+    worst = {name: max(error[name] for error in errors) for name in errors[0]}
+    partner = worst["effect"] > 1e-2 and all(reaches_both(model, side) for side in ("right", "left"))
+    steps = all(steps_are_finite(model_type, side) for side in ("right", "left"))
+    exact = max(worst["symmetry"], worst["lam1"], worst["lam0"]) < TOLERANCE
+    hidden = max(hidden_error(model, side) for side in ("right", "left")) if model_type in HIDDEN_TYPES else None
+    proven = exact and partner and steps and (hidden is None or hidden < TOLERANCE)
+    cells = [power(worst[name]) for name in ("symmetry", "lam1", "lam0")]
+    cells += ["yes" if partner else "no", "yes" if steps else "no", "" if hidden is None else power(hidden)]
+    return proven, f"| {model_type} | {'proven' if proven else '**not proven**'} | {' | '.join(cells)} |"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare with the page instead of writing it")
+    options = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    transformers.logging.set_verbosity_error()
+    torch.set_num_threads(1)
+    rows = []
+    for model_type in MODEL_TYPES:
+        try:
+            rows.append(row_of(model_type))
+        except Exception as error:  # one type's failure is a row of the table
+            rows.append((False, f"| {model_type} | **failed**: {type(error).__name__} {str(error)[:80]} | | | | | | |"))
+    proven = sum(is_proven for is_proven, _ in rows)
+    refused = sum("| refused: " in row for _, row in rows)
+    page = HEADER.format(total=len(rows), version=transformers.__version__, proven=proven, refused=refused)
+    page += "".join(f"{row}\n" for _, row in rows)
+    print(f"{proven} proven, {refused} refused, {len(rows) - proven - refused} neither, of {len(rows)}")
+    wrong = [row for is_proven, row in rows if not is_proven and "| refused: " not in row]
+    print("\n".join(wrong))
+    if not options.check:
+        PAGE.write_text(page)
+    elif page != PAGE.read_text():
+        import difflib
+
+        sys.stdout.writelines(
+            difflib.unified_diff(PAGE.read_text().splitlines(True), page.splitlines(True), "page", "measured")
+        )
+        sys.exit("docs/architectures.md does not say what is measured; run: python tests/architecture_table.py")
+    if wrong:
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
