@@ -1,9 +1,10 @@
-"""Cost of embedding mixup: a training step (forward and backward) against the stock Trainer's on the same batches.
+"""Cost of mixup: a training step (forward and backward) against the stock Trainer's on the same batches.
 
-python benchmarks/training_step.py [--pairs 40] [--threads 2]
+python benchmarks/training_step.py [--pairs 30] [--threads 2] [--textbook]
 
-Prints, for interleaved pairs in one run, the median ratio of step times with its 95% interval, and the ratio of the bytes
-that autograd keeps for backward. Targets: upper end at most 1.05, bytes at most 1.05x.
+Prints, for interleaved runs in one process, the median ratio of step times with its 95% interval, and the ratio of the
+bytes that autograd keeps for backward. Targets: upper end at most 1.05, bytes at most 1.05x. ``--textbook`` adds two ways often
+written by hand: mixing ``inputs_embeds`` outside the model, and a second forward pass for the partners.
 """
 
 import argparse
@@ -14,23 +15,82 @@ import time
 import numpy as np
 import torch
 from scipy.stats import bootstrap
-from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+    Trainer,
+    TrainingArguments,
+)
 
 from nlp_mixup import MixupTrainer, MixupTrainingArguments
+from nlp_mixup.mixing import draw_mix, interpolate, mixed_cross_entropy
+
+SIZES = {
+    "hidden_size": 256,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "intermediate_size": 1024,
+    "num_labels": 3,
+}
+# name -> model class, its config, rows, length, arguments of the trainer
+CASES = {
+    "BERT, short rows, embedding": (BertForSequenceClassification, BertConfig(**SIZES), 64, 32, {}),
+    "BERT, long rows, embedding": (BertForSequenceClassification, BertConfig(**SIZES), 8, 256, {}),
+    "BERT, 120k words, embedding": (BertForSequenceClassification, BertConfig(vocab_size=120_000, **SIZES), 32, 64, {}),
+    "Llama, embedding": (LlamaForSequenceClassification, LlamaConfig(pad_token_id=0, **SIZES), 32, 64, {}),
+    "BERT, hidden": (
+        *(BertForSequenceClassification, BertConfig(**SIZES), 32, 64),
+        {"mixup_level": "hidden", "mixup_layer": [2]},
+    ),
+    "BERT, sentence": (BertForSequenceClassification, BertConfig(**SIZES), 32, 64, {"mixup_level": "sentence"}),
+}
 
 
-def batch(rows: int, length: int, vocabulary: int) -> dict[str, torch.Tensor]:
+class EmbeddingsOutside(Trainer):
+    """The textbook way that calls the embedding layer outside the model."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        labels, mask = inputs["labels"], inputs["attention_mask"]
+        mix = draw_mix(len(labels), 0.4, seed=0, step=random.randrange(10**6))
+        vectors = model.get_input_embeddings()(inputs["input_ids"])
+        mixed = interpolate(vectors, vectors[mix.partners], mix.lam)
+        logits = model(inputs_embeds=mixed, attention_mask=mask).logits
+        return mixed_cross_entropy(logits, labels, labels[mix.partners], mix.label_lam)
+
+
+class SecondForward(Trainer):
+    """The textbook way that interpolates the outputs of two forward passes."""
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        labels = inputs.pop("labels")
+        mix = draw_mix(len(labels), 0.4, seed=0, step=random.randrange(10**6))
+        partners = {name: value[mix.partners] for name, value in inputs.items()}
+        logits = interpolate(model(**inputs).logits, model(**partners).logits, mix.lam)
+        return mixed_cross_entropy(logits, labels, labels[mix.partners], mix.label_lam)
+
+
+def batch(rows: int, length: int) -> dict[str, torch.Tensor]:
     lengths = torch.randint(length // 2, length + 1, (rows,))
     mask = (torch.arange(length) < lengths[:, None]).long()
     return {
-        "input_ids": torch.randint(5, vocabulary, (rows, length)) * mask,
+        "input_ids": torch.randint(5, 30_000, (rows, length)) * mask,
         "attention_mask": mask,
         "labels": torch.randint(0, 3, (rows,)),
     }
 
 
-def saved_bytes(step) -> int:
-    """Bytes of the distinct tensors that autograd saves for backward during `step`."""
+def step(trainer: Trainer, inputs: dict[str, torch.Tensor]) -> float:
+    trainer.model.zero_grad()
+    items = torch.tensor(len(inputs["labels"]))
+    start = time.perf_counter()
+    trainer.training_step(trainer.model, dict(inputs), items)
+    return time.perf_counter() - start
+
+
+def saved_bytes(trainer: Trainer, inputs: dict[str, torch.Tensor]) -> int:
+    """Bytes of the distinct tensors that autograd saves for backward during a step."""
     saved: dict[tuple, int] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
@@ -38,69 +98,55 @@ def saved_bytes(step) -> int:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        step()
+        step(trainer, inputs)
     return sum(saved.values())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=40)
+    parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--textbook", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    random.seed(0)
-
-    config = BertConfig(
-        vocab_size=30522,
-        hidden_size=256,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        intermediate_size=1024,
-        num_labels=3,
-    )
-    common = {"output_dir": tempfile.mkdtemp(), "use_cpu": True, "per_device_train_batch_size": 32}
-    stock = Trainer(model=BertForSequenceClassification(config), args=TrainingArguments(**common))
-    mixed = MixupTrainer(
-        model=BertForSequenceClassification(config),
-        args=MixupTrainingArguments(**common, mixup_alpha=0.4, mixup_lambda_per="example"),
-    )
-    items = torch.tensor(32)
-    for trainer in (stock, mixed):
-        trainer.create_optimizer()
-        trainer.current_gradient_accumulation_steps = 1
-
-    def step(trainer, inputs) -> float:
-        trainer.model.zero_grad()
-        start = time.perf_counter()
-        trainer.training_step(trainer.model, dict(inputs), items)
-        return time.perf_counter() - start
-
-    for trainer in (stock, mixed):
-        for _ in range(3):
-            step(trainer, batch(32, 96, config.vocab_size))
-    times = {"stock": [], "mixup": []}
-    for _ in range(options.pairs):
-        inputs = batch(32, 96, config.vocab_size)
-        order = [("stock", stock), ("mixup", mixed)]
-        random.shuffle(order)
-        for name, trainer in order:
-            times[name].append(step(trainer, inputs))
-    ratios = np.array(times["mixup"]) / np.array(times["stock"])
-    interval = bootstrap((ratios,), np.median, n_resamples=5000, method="percentile", rng=0).confidence_interval
-    inputs = batch(32, 96, config.vocab_size)
-    kept = {
-        name: saved_bytes(lambda t=trainer: step(t, inputs)) for name, trainer in (("stock", stock), ("mixup", mixed))
-    }
-
-    print(
-        f"BERT 4 x 256, batch 32 x 96, {options.threads} threads, {options.pairs} interleaved pairs, torch {torch.__version__}"
-    )
-    print(f"stock step, median: {1000 * np.median(times['stock']):.0f} ms")
-    print(f"mixup / stock, median ratio: {np.median(ratios):.3f} (95% {interval.low:.3f} to {interval.high:.3f})")
-    print(
-        f"bytes kept for backward, mixup / stock: {kept['mixup'] / kept['stock']:.4f} ({kept['stock'] / 2**20:.0f} MiB)"
-    )
+    print(f"{options.threads} threads, {options.pairs} interleaved pairs, torch {torch.__version__}")
+    for name, (model_class, config, rows, length, settings) in CASES.items():
+        torch.manual_seed(0)
+        random.seed(0)
+        common = {"output_dir": tempfile.mkdtemp(), "use_cpu": True, "per_device_train_batch_size": rows}
+        # One model: the same weights, caches and memory for all.
+        model = model_class(config)
+        stock = TrainingArguments(**common)
+        trainers = {
+            "stock": Trainer(model=model, args=stock),
+            "mixup": MixupTrainer(model=model, args=MixupTrainingArguments(**common, mixup_alpha=0.4, **settings)),
+        }
+        if options.textbook:
+            trainers |= {
+                "inputs_embeds outside": EmbeddingsOutside(model=model, args=stock),
+                "second forward pass": SecondForward(model=model, args=stock),
+            }
+        for trainer in trainers.values():
+            trainer.create_optimizer()
+            trainer.current_gradient_accumulation_steps = 1
+            for _ in range(3):
+                step(trainer, batch(rows, length))
+        times: dict[str, list[float]] = {way: [] for way in trainers}
+        for _ in range(options.pairs):
+            inputs = batch(rows, length)
+            for way in random.sample(list(trainers), len(trainers)):
+                times[way].append(step(trainers[way], inputs))
+        print(f"{name}, {rows} x {length}, stock step {1000 * np.median(times['stock']):.0f} ms")
+        kept = {way: saved_bytes(trainer, inputs) for way, trainer in trainers.items()}
+        for way in list(trainers)[1:]:
+            ratios = np.array(times[way]) / np.array(times["stock"])
+            low, high = bootstrap(
+                (ratios,), np.median, n_resamples=5000, method="percentile", rng=np.random.default_rng(0)
+            ).confidence_interval
+            print(
+                f"    {way}: time x {np.median(ratios):.3f} (95% {low:.3f} to {high:.3f}), "
+                f"bytes for backward x {kept[way] / kept['stock']:.4f}"
+            )
 
 
 if __name__ == "__main__":
