@@ -251,3 +251,14 @@ def test_every_text_input_of_rocbert_is_mixed():
     batch["input_shape_ids"] = batch["input_shape_ids"].clone()
     batch["input_shape_ids"][1] = 5
     assert (mixed_logits(model, batch, [0.7, 0.7], [1, 0])[0] - one[0]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("model_type", ["bert", "llama"])
+def test_columns_of_padding_alone_change_nothing(model_type):
+    model, batch = tiny_model(model_type), tiny_batch()
+    wide = {
+        "input_ids": torch.nn.functional.pad(batch["input_ids"], (0, 5), value=1),
+        "attention_mask": torch.nn.functional.pad(batch["attention_mask"], (0, 5)),
+    }
+    lam = [0.3, 0.3, 0.8, 0.8]
+    torch.testing.assert_close(mixed_logits(model, wide, lam), mixed_logits(model, batch, lam), atol=1e-5, rtol=0)
