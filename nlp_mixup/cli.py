@@ -81,7 +81,7 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
         arm = arm or recipe.default_arm()
 
         from nlp_mixup.experiment import Run, prepare
-        from nlp_mixup.report import print_run, read_run
+        from nlp_mixup.report import print_run
 
         arguments = parse_arguments(recipe, arm, overrides)
         run = Run(arguments, arm)
@@ -96,7 +96,7 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
     else:
         run.train(trainer, prepared, keep_models="last")
     if arguments.training.process_index == 0:
-        print_run(read_run(run.folder), run.folder)
+        print_run(run.folder)
 
 
 def compare_command(name: str, seeds: list[int] | None, overrides: list[str]) -> None:

@@ -22,7 +22,15 @@ from transformers import (
 from transformers.trainer_callback import ProgressCallback
 
 import nlp_mixup
-from nlp_mixup.calibration import calibration_metrics, score_logits, softmax
+from nlp_mixup.calibration import (
+    calibration_metrics,
+    describe_calibration,
+    noise_floor,
+    score_intervals,
+    score_logits,
+    slow_score_intervals,
+    softmax,
+)
 from nlp_mixup.data import TextData, load_text_data, tokenize
 from nlp_mixup.models.loading import load_model, load_tokenizer
 from nlp_mixup.recipe import RunArguments, settings_of
@@ -132,6 +140,7 @@ class Run:
         output = trainer.train(resume_from_checkpoint=last_complete_checkpoint(self.folder))
 
         rows: list[dict[str, Any]] = []
+        intervals, verdicts = {}, {}
         for split in ("validation", "test"):
             if split not in prepared.splits:
                 continue
@@ -150,6 +159,12 @@ class Run:
             )
             if is_main:
                 _write_npz(self.folder / f"logits-{split}.npz", logits=logits, labels=labels)
+                n_bins = self.arguments.evaluation.n_bins
+                found = score_intervals(logits, labels, n_bins=n_bins) | slow_score_intervals(
+                    logits, labels, n_bins=n_bins
+                )
+                intervals[split] = {name: (found[name].value, found[name].low, found[name].high) for name in found}
+                verdicts[split] = describe_calibration(found["ece"], noise_floor(softmax(logits), n_bins=n_bins))
         if keep_models != "none":
             trainer.save_model(str(self.folder / "model"))
         if not is_main:
@@ -162,7 +177,13 @@ class Run:
         if keep_models != "all":
             for folder in self.folder.glob("checkpoint-*"):
                 shutil.rmtree(folder)
-        metrics = {"format": 1, "rows": rows, "train_runtime": output.metrics["train_runtime"]}
+        metrics = {
+            "format": 1,
+            "rows": rows,
+            "intervals": intervals,
+            "verdicts": verdicts,
+            "train_runtime": output.metrics["train_runtime"],
+        }
         write_atomically(self.folder / "metrics.json", json.dumps(metrics, indent=1))
 
     def _check_folder(self) -> None:

@@ -53,7 +53,7 @@ def read_rows(output_dir: Path, arms: list[str] | None = None) -> list[dict[str,
         output_dir: a results folder.
         arms: the order of the arms; others follow by name.
     """
-    rows = [row for run in finished_runs(output_dir) for row in read_run(run)]
+    rows = [row for run in finished_runs(output_dir) for row in read_run(run)["rows"]]
     order = {arm: index for index, arm in enumerate(arms or [])}
     rows.sort(key=lambda row: (order.get(row["arm"], len(order)), row["arm"], row["seed"]))
     return rows
@@ -70,9 +70,9 @@ def write_results(output_dir: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def read_run(folder: Path) -> list[dict[str, Any]]:
-    """The scores of one finished run, a row per split and calibration."""
-    return json.loads((folder / "metrics.json").read_text())["rows"]
+def read_run(folder: Path) -> dict[str, Any]:
+    """What a finished run stored: its ``rows`` of scores, one per split and calibration, ``intervals``, ``verdicts``."""
+    return json.loads((folder / "metrics.json").read_text())
 
 
 def pooled_table(runs: list[Path], split: str, n_bins: int) -> ReliabilityTable:
@@ -92,12 +92,16 @@ def save_reliability_figure(path: Path, runs_by_arm: dict[str, list[Path]], spli
     return path
 
 
-def print_run(rows: list[dict[str, Any]], folder: Path) -> None:
-    """Prints one run's scores on each split."""
+def print_run(folder: Path) -> None:
+    """Prints a finished run's scores on each split, and what its ECE says beside its noise floor."""
+    stored = read_run(folder)
+    rows = stored["rows"]
     table = _score_table("split", f"{rows[0]['arm']}, seed {rows[0]['seed']}")
     for row in rows:
         table.add_row(f"{row['split']} (n = {row['n']})", *_score_cells([row]))
     _print(table, rows)
+    for split, verdict in stored["verdicts"].items():
+        print(f"{split}: {verdict}")
     print(f"Run: {folder}")
     print(f"Figure: {folder / 'reliability.png'}")
 

@@ -73,6 +73,16 @@ def test_train_leaves_the_whole_results_folder(recipe, tmp_path, capsys):
         for score in ("accuracy", "nll", "ece", "ece_floor", "oe"):
             assert f"{rows[split][score]:.3f}".removeprefix("0") in printed
 
+    stored = json.loads((run / "metrics.json").read_text())
+    for split in ("validation", "test"):
+        for score, (value, low, high) in stored["intervals"][split].items():
+            assert low <= high, score
+            if score in rows[split] and score not in ("ece", "oe"):  # whose intervals are corrected for their bias
+                assert value == pytest.approx(rows[split][score])
+                assert low <= value <= high
+        assert f"{split}: {stored['verdicts'][split]}" in printed
+        assert "a perfect model" in stored["verdicts"][split]
+
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in history] == [1, 2, 3]
     assert history[-1]["ece"] == pytest.approx(rows["validation"]["ece"])
