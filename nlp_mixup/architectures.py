@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -58,7 +59,7 @@ def embeddings_of(model: PreTrainedModel) -> list[Embedding]:
     """
     config = model.config
     check_mixable(config)
-    shared = {
+    shared: dict[str, Any] = {
         "batch_dim": BATCH_DIM.get(config.model_type, 0),
         "pad_token_id": config.get_text_config().pad_token_id or 0,
     }
@@ -83,7 +84,8 @@ def embeddings_of(model: PreTrainedModel) -> list[Embedding]:
 
 def _hash_embeddings(model: PreTrainedModel) -> list[Embedding]:
     """CANINE hashes each character into several small tables, whose vectors it joins."""
-    tables, config = model.canine.char_embeddings, model.config
+    tables: Any = model.get_submodule("canine.char_embeddings")
+    config: Any = model.config
 
     def hashed(ids: Tensor, index: int) -> Tensor:
         return tables._hash_bucket_tensors(ids, config.num_hash_functions, config.num_hash_buckets)[index]
@@ -125,7 +127,8 @@ def encoder_layers(model: PreTrainedModel) -> list[nn.Module]:
         )
     if config.model_type == "albert":
         per_group = config.num_hidden_layers / config.num_hidden_groups
-        groups = model.base_model.encoder.albert_layer_groups
+        base: Any = model.base_model
+        groups = base.encoder.albert_layer_groups
         return [groups[int(layer / per_group)] for layer in range(config.num_hidden_layers)]
     lists = [
         module

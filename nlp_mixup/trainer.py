@@ -185,7 +185,7 @@ class MixupMixin(_Base):
                 pairing.inputs, pairing.mix, rows=pairing.rows, widths=pairing.widths,
                 padding_side=self._padding()[1], with_clean=with_clean,
             )  # fmt: skip
-        layer = draw_layer(args.mixup_layer, **self._coordinates(0))
+        layer = draw_layer(args.mixup_layer or [], **self._coordinates(0))
         return mixer.armed(pairing.inputs, pairing.mix, layer, with_clean)
 
     def _loss(self, outputs, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
