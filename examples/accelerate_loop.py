@@ -106,7 +106,6 @@ def main() -> None:
             f"epoch {epoch + 1}: mixed loss {sum(losses) / len(losses):.3f}, validation accuracy {right.mean():.3f} "
             f"({len(right)} rows)"
         )
-    accelerator.end_training()
 
 
 if __name__ == "__main__":
