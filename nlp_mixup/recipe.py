@@ -223,10 +223,13 @@ def settings_of(arguments: RunArguments) -> dict[str, Any]:
     """The fields whose value is not their default, flat, as a recipe would have them: enough to run it again."""
     settings = {}
     for group in arguments:
-        plain = type(group)(output_dir=group.output_dir) if group is arguments.training else type(group)()
+        # Training arguments set the process's one distributed state: without use_cpu, every CPU process would be rank 0.
+        same = {"output_dir": group.output_dir, "use_cpu": group.use_cpu} if group is arguments.training else {}
+        plain = type(group)(**same)
+        always = (*RUN_DEFAULTS, "output_dir", "seed", *(["use_cpu"] if same.get("use_cpu") else []))
         for f in fields(group):
             value = getattr(group, f.name)
-            if f.init and (value != getattr(plain, f.name) or f.name in (*RUN_DEFAULTS, "output_dir", "seed")):
+            if f.init and (value != getattr(plain, f.name) or f.name in always):
                 settings[f.name] = _yaml_value(value)
     return settings
 

@@ -93,8 +93,14 @@ class MixupMixin(_Base):
 
     # ---- the training step -------------------------------------------------------------------------------------------
 
-    def get_batch_samples(self, *args, **kwargs):
-        batches, num_items_in_batch = super().get_batch_samples(*args, **kwargs)
+    def get_batch_samples(self, epoch_iterator, num_batches, *args, **kwargs):
+        batches, num_items_in_batch = super().get_batch_samples(epoch_iterator, num_batches, *args, **kwargs)
+        if 0 < len(batches) < num_batches:
+            # The stock Trainer takes no optimiser step here, and adds this gradient to the next pass's first one.
+            logger.warning_once(
+                f"The stream ended within a step: its last {len(batches)} of {num_batches} micro-batches are left out."
+            )
+            batches = []
         self._pairings = list(zip(batches, self.pair(batches), strict=True))
         return batches, num_items_in_batch
 

@@ -8,14 +8,22 @@ import sys
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from conftest import PadCollator, tiny_dataset, tiny_model, training_arguments
-from test_trainer import Recorder
+from test_examples import load_example
+from test_trainer import Recorder, gradient_of
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from transformers import Trainer
 
 from nlp_mixup import MixupTrainer, calibration_metrics
+from nlp_mixup.embeddings import EmbeddingMixer
+from nlp_mixup.mixing import draw_mix, mixed_cross_entropy
 from nlp_mixup.pairing import pool_batches
 
 # name -> (rows, model type, arguments). Two processes, so 8 rows are 2 x 4, or 2 x 2 micro-batches of 2.
+# A learning rate of 0 keeps the weights, so that the gradient of every step can be replayed on the first ones.
+_SHORT = {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2, "learning_rate": 0.0, "mixup_alpha": 0.4}
 CASES = {
     "alpha0": (8, "bert", {"per_device_train_batch_size": 4}),
     "alpha0_accumulated": (8, "llama", {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2}),
@@ -34,10 +42,27 @@ CASES = {
             "mixup_lambda_per": "example",
         },
     ),
+    # 7 rows: accelerate fills the second process's batch up with the first row; or, told not to, leaves it 3 rows.
+    "uneven_filled": (7, "bert", {"per_device_train_batch_size": 4, "mixup_alpha": 0.4}),
+    "uneven": (
+        7,
+        "bert",
+        {"per_device_train_batch_size": 4, "mixup_alpha": 0.4, "accelerator_config": {"even_batches": False}},
+    ),
+    # 9 rows are a step of 8 and one row more.
+    "last_batch_kept": (9, "bert", _SHORT),
+    "last_batch_dropped": (9, "bert", _SHORT | {"dataloader_drop_last": True}),
+    "clean_weight": (8, "bert", _SHORT | {"mixup_clean_weight": 2.0}),
+    "hidden": (
+        8,
+        "bert",
+        {"per_device_train_batch_size": 4, "mixup_alpha": 0.4, "mixup_level": "hidden", "mixup_layer": [1]},
+    ),
 }
 
 
-def main(folder: Path) -> None:
+def train_cases(folder: Path) -> None:
+    """Every case of CASES through the Trainer; records each step's gradient, rows and Mix."""
     for name, (n, model_type, settings) in CASES.items():
         recorder = Recorder()
         args = training_arguments(folder / name, num_train_epochs=1, **settings)
@@ -46,8 +71,8 @@ def main(folder: Path) -> None:
             model=tiny_model(model_type), args=args, train_dataset=data, eval_dataset=tiny_dataset(6, seed=5),
             data_collator=PadCollator(), callbacks=[recorder], compute_metrics=calibration_metrics(),
         )  # fmt: skip
-        # Evaluated before training, so that one process can repeat it.
-        evaluation = trainer.evaluate()
+        # Evaluated before training, so that one process can repeat it; once, since each evaluation takes its time.
+        evaluation = trainer.evaluate() if name == "alpha0" else {}
         steps = []
         pair = trainer.pair
 
@@ -58,16 +83,72 @@ def main(folder: Path) -> None:
 
         trainer.pair = recording_pair
         trainer.train()
-        ((batches, (first, *_)),) = steps
         torch.save(
             {
-                "gradient": recorder.gradients[0],
-                "batch": pool_batches(batches, pad_token_id=1),
-                "mix": None if first is None else (first.mix.partners, first.mix.lam, first.mix.label_lam),
-                "evaluation": {key: evaluation[key] for key in ("eval_loss", "eval_nll", "eval_ece")},
+                "steps": [
+                    {
+                        "gradient": gradient,
+                        "batch": pool_batches(batches, pad_token_id=1),
+                        "mix": None if first is None else (first.mix.partners, first.mix.lam, first.mix.label_lam),
+                    }
+                    for gradient, (batches, (first, *_)) in zip(recorder.gradients, steps, strict=True)
+                ],
+                "evaluation": {key: evaluation.get(key) for key in ("eval_loss", "eval_nll", "eval_ece")},
             },
             folder / f"{name}-{args.process_index}.pt",
         )
+
+
+def shard_step(folder: Path, rank: int) -> None:
+    """FSDP2 in plain torch: accelerate keeps plain DDP on the CPU, whatever the Trainer's fsdp arguments say."""
+    mesh = init_device_mesh("cpu", (2,))
+    for name in ("fsdp2_root", "fsdp2_units"):
+        model = tiny_model().train()
+        mixer = EmbeddingMixer(model)
+        if name == "fsdp2_units":  # the embedding's weight is then there in its own forward pass only
+            for module in (model.bert.embeddings.word_embeddings, *model.bert.encoder.layer):
+                fully_shard(module, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+        data = tiny_dataset(8)
+        batch = PadCollator()([data[4 * rank + row] for row in range(4)])
+        mix = draw_mix(4, 0.4, seed=0, rank=rank)
+        with mixer.armed(batch, mix) as carried:
+            labels = carried.pop("labels")
+            mixed_cross_entropy(model(**carried).logits, labels, labels[mix.partners], mix.lam).backward()
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        step = {
+            "gradient": torch.cat([gradient.full_tensor().flatten() for gradient in gradients]),
+            "batch": batch,
+            "mix": (mix.partners, mix.lam, mix.label_lam),
+        }
+        shares = [gradient.to_local().numel() for gradient in gradients]
+        torch.save({"steps": [step], "local_numbers": sum(shares)}, folder / f"{name}-{rank}.pt")
+
+
+def loop_step(folder: Path, rank: int) -> None:
+    """One accumulated step of examples/accelerate_loop.py: 7 rows, of which this process has 4 or 3."""
+    loop = load_example("accelerate_loop")
+    accelerator = Accelerator(gradient_accumulation_steps=2, cpu=True)
+    model = tiny_model().train()
+    mixer = EmbeddingMixer(model)
+    wrapped = accelerator.prepare(model)
+    data = tiny_dataset(7)
+    rows = [data[row] for row in range(7)][4 * rank : 4 * rank + 4]
+    batches = [PadCollator()(rows[:2]), PadCollator()(rows[2:])]
+    loss = loop.backward_mixed(accelerator, wrapped, mixer, batches, alpha=0.4, seed=0, step=0, pad_token_id=1)
+    mix = draw_mix(len(rows), 0.4, seed=0, rank=rank)
+    step = {
+        "gradient": gradient_of(model).clone(), "batch": PadCollator()(rows),
+        "mix": (mix.partners, mix.lam, mix.label_lam),
+    }  # fmt: skip
+    torch.save({"steps": [step], "loss": loss}, folder / f"accelerate_loop-{rank}.pt")
+
+
+def main(folder: Path) -> None:
+    train_cases(folder)
+    rank = torch.distributed.get_rank()
+    shard_step(folder, rank)
+    loop_step(folder, rank)
     args = training_arguments(folder / "stock", num_train_epochs=1)
     settings = {key: value for key, value in args.to_dict().items() if not key.startswith("mixup")}
     recorder = Recorder()
