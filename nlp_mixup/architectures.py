@@ -125,7 +125,8 @@ def encoder_layers(model: PreTrainedModel) -> list[nn.Module]:
         )
     if config.model_type == "albert":
         per_group = config.num_hidden_layers / config.num_hidden_groups
-        groups = model.base_model.encoder.albert_layer_groups
+        below_adapters = model.get_base_model() if hasattr(model, "get_base_model") else model  # PEFT's model has it
+        groups = below_adapters.base_model.encoder.albert_layer_groups
         return [groups[int(layer / per_group)] for layer in range(config.num_hidden_layers)]
     lists = [
         module

@@ -6,7 +6,7 @@ the loss against both labels; evaluation never enters this path.
 
 import itertools
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -242,7 +242,7 @@ class MixupMixin(_Base):
         if self.args.torch_compile:
             # By default dynamo takes hooks for constant, and would run a graph compiled without ours, or with another's.
             torch._dynamo.config.skip_nnmodule_hook_guards = False
-        if self.model_wrapped is self.model:
+        if self.model is not None and self.model_wrapped is self.model:  # between two trials of a search it is None
             # After an evaluate() accelerate takes the bare model for prepared, and processes would never share gradients.
             self.model.__dict__.pop("_is_accelerate_prepared", None)
         try:
@@ -266,9 +266,10 @@ class MixupMixin(_Base):
 
         Neither the state of the model nor torch's random stream is changed, so training goes on as without.
         """
-        indices = np.random.default_rng(0).permutation(len(self.train_dataset))[:CLEAN_SAMPLE].tolist()
-        is_table = hasattr(self.train_dataset, "select")  # of datasets, whose unused columns must go
-        sample = self.train_dataset.select(indices) if is_table else Subset(self.train_dataset, indices)
+        rows: Any = self.train_dataset
+        indices = np.random.default_rng(0).permutation(len(rows))[:CLEAN_SAMPLE].tolist()
+        # A table of datasets stays one, so that its unused columns go.
+        sample = rows.select(indices) if hasattr(rows, "select") else Subset(rows, indices)
         was_training, losses, labelled = self.model.training, [], []
         self.model.eval()
         # Iterating a loader draws from torch's random stream.
@@ -278,9 +279,9 @@ class MixupMixin(_Base):
                 labels = inputs.pop("labels")
                 with self.compute_loss_context_manager():
                     logits = _logits(self.model(**inputs))
-                rows = F.cross_entropy(logits.float(), labels, reduction="none")
-                rows, known = self.accelerator.gather_for_metrics((rows, labels.ne(-100)))
-                losses.append(rows)
+                loss = F.cross_entropy(logits.float(), labels, reduction="none")
+                loss, known = self.accelerator.gather_for_metrics((loss, labels.ne(-100)))
+                losses.append(loss)
                 labelled.append(known)
         self.model.train(was_training)
         return (torch.cat(losses).sum() / torch.cat(labelled).sum()).item()
@@ -384,7 +385,9 @@ class MixupTrainer(MixupMixin, Trainer):
         >>> config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
         >>> trainer = MixupTrainer(
         ...     model=BertForSequenceClassification(config),
-        ...     args=MixupTrainingArguments(output_dir="runs/doctest", mixup_alpha=0.4, max_steps=1, save_strategy="no"),
+        ...     args=MixupTrainingArguments(
+        ...         output_dir="runs/doctest", mixup_alpha=0.4, max_steps=1, save_strategy="no", logging_strategy="no"
+        ...     ),
         ...     train_dataset=Dataset.from_dict({"input_ids": [[1, 2], [3, 4]], "label": [0, 1]}),
         ... )
         >>> output = trainer.train()  # doctest: +ELLIPSIS
