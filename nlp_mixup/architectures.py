@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -125,7 +126,8 @@ def encoder_layers(model: PreTrainedModel) -> list[nn.Module]:
         )
     if config.model_type == "albert":
         per_group = config.num_hidden_layers / config.num_hidden_groups
-        below_adapters = model.get_base_model() if hasattr(model, "get_base_model") else model  # PEFT's model has it
+        adapted: Any = model  # perhaps a PeftModel
+        below_adapters = adapted.get_base_model() if hasattr(model, "get_base_model") else adapted
         groups = below_adapters.base_model.encoder.albert_layer_groups
         return [groups[int(layer / per_group)] for layer in range(config.num_hidden_layers)]
     lists = [
