@@ -127,8 +127,9 @@ def encoder_layers(model: PreTrainedModel) -> list[nn.Module]:
         )
     if config.model_type == "albert":
         per_group = config.num_hidden_layers / config.num_hidden_groups
-        base: Any = model.base_model
-        groups = base.encoder.albert_layer_groups
+        adapted: Any = model  # perhaps a PeftModel
+        below_adapters = adapted.get_base_model() if hasattr(model, "get_base_model") else adapted
+        groups = below_adapters.base_model.encoder.albert_layer_groups
         return [groups[int(layer / per_group)] for layer in range(config.num_hidden_layers)]
     lists = [
         module

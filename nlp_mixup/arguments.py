@@ -191,6 +191,16 @@ class MixupTrainingArguments(TrainingArguments):
             raise ValueError(f"per_device_train_batch_size must be at least 1, got {self.per_device_train_batch_size}.")
         if not (math.isfinite(self.learning_rate) and self.learning_rate >= 0):
             raise ValueError(f"learning_rate must be a finite number >= 0, got {self.learning_rate}.")
+        self.check_mixup()
+        self.mixup_alpha = float(self.mixup_alpha)  # a search casts to the type it finds: an int would make 0.4 a 0
+        super().__post_init__()
+
+    def check_mixup(self) -> None:
+        """Refuses settings of mixup that are out of range; the trainer asks again, since a search sets them later.
+
+        Raises:
+            ValueError: the message names the setting, its value and the range.
+        """
         if not (math.isfinite(self.mixup_alpha) and self.mixup_alpha >= 0):
             raise ValueError(
                 "mixup_alpha must be a finite number >= 0 (0 is plain training; start at 0.2 to 0.4), "
@@ -221,7 +231,32 @@ class MixupTrainingArguments(TrainingArguments):
                 "per_device_train_batch_size=1 leaves no partner to mix with. Set it to 2 or more; or, at "
                 "mixup_level='embedding', set gradient_accumulation_steps to 2 or more; or mixup_alpha=0."
             )
-        super().__post_init__()
+        if self.mixup_alpha > 0 and self.parallelism_config is not None:
+            config = self.parallelism_config
+            check_parallelism(tp_size=config.tp_size, cp_size=config.cp_size, sp_size=config.sp_size)
+
+
+def check_parallelism(*, zero_stage: int = 0, **sizes: int) -> None:
+    """Refuses the ways to split a model or a text under which mixup is unproven and would not fail by itself.
+
+    Args:
+        zero_stage: of DeepSpeed.
+        sizes: ``tp_size``, ``cp_size`` and ``sp_size``: tensor, context and sequence parallel.
+
+    Raises:
+        ValueError: the message names what was given and what to use.
+
+    Example:
+        >>> check_parallelism(zero_stage=2, tp_size=1)
+    """
+    advice = "Use data parallelism (accelerate launch, DDP or FSDP), or set mixup_alpha=0."
+    for name, size in sizes.items():
+        if (size or 1) > 1:
+            raise ValueError(
+                f"{name}={size} gives several processes one batch, of which each would draw other partners. {advice}"
+            )
+    if zero_stage == 3:
+        raise ValueError(f"DeepSpeed ZeRO-3 (stage 3) has not been shown to mix correctly. ZeRO-1 or 2, or: {advice}")
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -145,7 +145,7 @@ class EmbeddingMixer:
         other_ids = [site.embedding.ids(inputs[site.embedding.source][others][:, columns]) for site in sites]
         try:
             for site, site_ids in zip(sites, other_ids, strict=True):
-                site.arm(site_ids, lam, count=not self._checked)
+                site.arm(site_ids, lam)
             yield carried
         finally:
             calls = [site.disarm() for site in sites]
@@ -157,6 +157,14 @@ class EmbeddingMixer:
                 f"'{self.model.config.model_type}'."
             )
         self._checked = True
+
+    def attach(self) -> None:
+        """Puts the hooks on the model, where they rest until a batch is armed.
+
+        The first armed batch does so too; before the first step, it spares torch.compile a second plain graph.
+        """
+        for site in self._sites:
+            site.attach()
 
     def detach(self) -> None:
         """Takes the hooks off the model, which is then as it was before."""
@@ -170,13 +178,12 @@ class _Site:
     def __init__(self, embedding: Embedding):
         self.embedding = embedding
         self._handles: list[RemovableHandle] = []
-        self._calls: list[int] = []
-        self._counter: RemovableHandle | None = None
-        # Only tensors or None: torch.compile would recompile at every step that changes a Python number in a hook.
+        # torch.compile recompiles where a Python number differs when a graph is entered: this one is 0 each time.
+        self._calls = 0
         self._other_ids: Tensor | None = None
         self._lam: Tensor | None = None
 
-    def arm(self, other_ids: Tensor, lam: Tensor, count: bool) -> None:
+    def attach(self) -> None:
         if not self._handles:
             module = self.embedding.module
             self._handles = [
@@ -184,21 +191,15 @@ class _Site:
                 # First of the forward hooks: NEFTune's noise belongs on the mixed embeddings.
                 module.register_forward_hook(self._mix_output, prepend=True),
             ]
-        if count:
-            self._counter = self.embedding.module.register_forward_hook(
-                lambda module, args, output: self._calls.append(1) if self._is_text(args[0]) else None
-            )
-        self._other_ids, self._lam = other_ids, lam
+
+    def arm(self, other_ids: Tensor, lam: Tensor) -> None:
+        self.attach()
+        self._other_ids, self._lam, self._calls = other_ids, lam, 0
 
     def disarm(self) -> int:
         """Stops mixing; returns the counted calls."""
         self._other_ids = self._lam = None
-        if self._counter is not None:
-            self._counter.remove()
-            self._counter = None
-        calls = len(self._calls)
-        self._calls.clear()
-        return calls
+        return self._calls
 
     def detach(self) -> None:
         for handle in self._handles:
@@ -223,6 +224,7 @@ class _Site:
     def _mix_output(self, module: nn.Module, args: tuple, output):
         if self._lam is None or not self._is_text(args[0]):
             return None
+        self._calls += 1
         vectors = output[0] if isinstance(output, tuple) else output
         batch_dim, n = self.embedding.batch_dim, self._lam.shape[0]
         carried, clean, others = vectors.split([n, vectors.shape[batch_dim] - 2 * n, n], dim=batch_dim)

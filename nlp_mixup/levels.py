@@ -78,6 +78,11 @@ class HiddenMixer:
         finally:
             site.mix = None
 
+    def attach(self) -> None:
+        """Puts the hooks on the model, where they rest until a batch is armed; see `EmbeddingMixer.attach`."""
+        for site in self._sites.values():
+            site.attach()
+
     def detach(self) -> None:
         """Takes the hooks off the model, which is then as it was before."""
         for site in self._sites.values():
@@ -94,9 +99,12 @@ class _Layer:
         self._call = self._calls = 0
         self._wanted = 0
 
-    def arm(self, mix: Mix, call: int, calls: int) -> None:
+    def attach(self) -> None:
         if self._handle is None:
             self._handle = self.module.register_forward_hook(self._mix_output)
+
+    def arm(self, mix: Mix, call: int, calls: int) -> None:
+        self.attach()
         self.mix, self._wanted, self._calls, self._call = mix, call, calls, 0
 
     def detach(self) -> None:

@@ -6,26 +6,30 @@ the loss against both labels; evaluation never enters this path.
 
 import itertools
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow.compute as pc
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel, Trainer
+from torch.utils.data import Subset
+from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
 from transformers.utils import logging
 
-from nlp_mixup.arguments import MixupTrainingArguments
+from nlp_mixup.arguments import MixupTrainingArguments, check_parallelism
 from nlp_mixup.embeddings import EmbeddingMixer
 from nlp_mixup.levels import HiddenMixer
 from nlp_mixup.mixing import Mix, draw_layer, draw_mix, interpolate, mixed_cross_entropy
 from nlp_mixup.pairing import Pairing, pool_batches
 
 logger = logging.get_logger(__name__)
+
+CLEAN_SAMPLE = 256  # training rows of which each epoch logs the plain loss
 
 if TYPE_CHECKING:
 
@@ -43,6 +47,10 @@ class MixupMixin(_Base):
     whole step, so that micro-batches and processes give the gradient of one big batch, with mixup and without (the
     stock Trainer's is too large by the number of either). ``eval_loss`` is plain cross-entropy, whatever smoothing or
     mixing training uses.
+
+    Beside ``loss``, which is the mixed one, the log holds ``mixup_lambda`` and ``mixup_share``: the mean lambda and the
+    share of mixed batches since the last entry, of the process that logs; and after each epoch ``clean_loss``, plain
+    cross-entropy in evaluation mode on a fixed sample of 256 training rows. ``logging_strategy="no"`` leaves them out.
 
     A ``compute_loss_func`` of your own is called once with each set of labels, and the two losses are mixed by lambda;
     ``eval_loss`` is then that function's.
@@ -72,6 +80,7 @@ class MixupMixin(_Base):
                 "partners. Start one process per GPU: accelerate launch --multi_gpu script.py (or torchrun), or show "
                 "one GPU: CUDA_VISIBLE_DEVICES=0."
             )
+        self._check_parallelism()
         self._logits_are_preprocessed = self.preprocess_logits_for_metrics is not None
         if not self._logits_are_preprocessed:
             self.preprocess_logits_for_metrics = _logits_alone
@@ -90,6 +99,10 @@ class MixupMixin(_Base):
         self._training = False
         self._pairing: Pairing | None = None
         self._loss_saw_pairing = False
+        # Since the last log entry: batches, and the mean lambda of each mixed one.
+        self._batches = 0
+        self._lambdas: list[Tensor] = []
+        self.add_callback(_TrainingWatch(self))
 
     # ---- the training step -------------------------------------------------------------------------------------------
 
@@ -117,6 +130,12 @@ class MixupMixin(_Base):
                     "compute_loss_func was overridden. Pass compute_loss_func=... at construction instead, or call "
                     "super().compute_loss."
                 )
+            self._batches += 1
+            if self._pairing is not None:
+                # One of the two shares is hard in the modes that mix only inputs or only labels.
+                of_label = self.args.mixup_mode == "labels_only"
+                lam = self._pairing.label_lam if of_label else self._pairing.mix.lam[self._pairing.rows]
+                self._lambdas.append(lam.mean())
             return loss
         finally:
             self._training, self._pairing = False, None
@@ -229,7 +248,7 @@ class MixupMixin(_Base):
         if self.args.torch_compile:
             # By default dynamo takes hooks for constant, and would run a graph compiled without ours, or with another's.
             torch._dynamo.config.skip_nnmodule_hook_guards = False
-        if self.model_wrapped is self.model:
+        if self.model is not None and self.model_wrapped is self.model:  # between two trials of a search it is None
             # After an evaluate() accelerate takes the bare model for prepared, and processes would never share gradients.
             self.model.__dict__.pop("_is_accelerate_prepared", None)
         try:
@@ -237,6 +256,41 @@ class MixupMixin(_Base):
         finally:
             if self._mixer is not None:
                 self._mixer.detach()
+                self._mixer = None  # a search may set another level next
+            self._batches, self._lambdas = 0, []
+
+    def log(self, logs: dict[str, float], *args, **kwargs) -> None:
+        if "loss" in logs and self.args.mixup_alpha > 0 and self._batches:
+            logs["mixup_share"] = len(self._lambdas) / self._batches
+            if self._lambdas:
+                logs["mixup_lambda"] = torch.stack(self._lambdas).mean().item()
+            self._batches, self._lambdas = 0, []
+        super().log(logs, *args, **kwargs)
+
+    def clean_loss(self) -> float:
+        """Plain cross-entropy in evaluation mode on the same 256 training rows (or all) each time.
+
+        Neither the state of the model nor torch's random stream is changed, so training goes on as without.
+        """
+        rows: Any = self.train_dataset
+        indices = np.random.default_rng(0).permutation(len(rows))[:CLEAN_SAMPLE].tolist()
+        # A table of datasets stays one, so that its unused columns go.
+        sample = rows.select(indices) if hasattr(rows, "select") else Subset(rows, indices)
+        was_training, losses, labelled = self.model.training, [], []
+        self.model.eval()
+        # Iterating a loader draws from torch's random stream.
+        with torch.random.fork_rng(), torch.no_grad():
+            for batch in self.get_eval_dataloader(sample):
+                inputs = self._prepare_inputs(batch)
+                labels = inputs.pop("labels")
+                with self.compute_loss_context_manager():
+                    logits = _logits(self.model(**inputs))
+                loss = F.cross_entropy(logits.float(), labels, reduction="none")
+                loss, known = self.accelerator.gather_for_metrics((loss, labels.ne(-100)))
+                losses.append(loss)
+                labelled.append(known)
+        self.model.train(was_training)
+        return (torch.cat(losses).sum() / torch.cat(labelled).sum()).item()
 
     def evaluation_loop(self, dataloader, description, prediction_loss_only=None, *args, **kwargs):
         """With several processes, counts no row twice: the stock loss includes the rows that fill up the last batch."""
@@ -260,6 +314,15 @@ class MixupMixin(_Base):
         return self._mixer
 
     # ---- what is refused, before anything slow -----------------------------------------------------------------------
+
+    def _check_parallelism(self) -> None:
+        """What `accelerate launch` or the model brings; the arguments' own has been refused before."""
+        if self.args.mixup_alpha > 0:
+            plugin = self.accelerator.state.deepspeed_plugin if self.is_deepspeed_enabled else None
+            check_parallelism(
+                zero_stage=plugin.zero_stage if plugin else 0,
+                tp_size=self.get_tp_size(), cp_size=self.get_cp_size(), sp_size=self.get_sp_size(),
+            )  # fmt: skip
 
     def _check_user_loss_func(self) -> None:
         if self.args.mixup_alpha > 0 and self.args.mixup_lambda_per == "example":
@@ -328,7 +391,9 @@ class MixupTrainer(MixupMixin, Trainer):
         >>> config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
         >>> trainer = MixupTrainer(
         ...     model=BertForSequenceClassification(config),
-        ...     args=MixupTrainingArguments(output_dir="runs/doctest", mixup_alpha=0.4, max_steps=1, save_strategy="no"),
+        ...     args=MixupTrainingArguments(
+        ...         output_dir="runs/doctest", mixup_alpha=0.4, max_steps=1, save_strategy="no", logging_strategy="no"
+        ...     ),
         ...     train_dataset=Dataset.from_dict({"input_ids": [[1, 2], [3, 4]], "label": [0, 1]}),
         ... )
         >>> output = trainer.train()  # doctest: +ELLIPSIS
@@ -336,6 +401,26 @@ class MixupTrainer(MixupMixin, Trainer):
         >>> output.global_step
         1
     """
+
+
+class _TrainingWatch(TrainerCallback):
+    """Checks the settings anew as training begins, since a search sets them late; logs the clean loss of each epoch."""
+
+    def __init__(self, trainer: MixupMixin):
+        self._trainer = trainer
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        args.check_mixup()
+        self._trainer._check_parallelism()
+        self._trainer._check_model()
+        if self._trainer._mixer is not None:
+            self._trainer._mixer.attach()
+
+    def on_epoch_end(self, args, state, control, **kwargs):
+        if args.logging_strategy != "no" and hasattr(self._trainer.train_dataset, "__getitem__"):
+            should_log = control.should_log
+            self._trainer.log({"clean_loss": self._trainer.clean_loss()})
+            control.should_log = should_log  # logging resets it, and the epoch's own entry would be lost
 
 
 def _logits(outputs) -> Tensor:

@@ -32,6 +32,7 @@ def train(folder, model=None, data=None, cls=MixupTrainer, **settings):
         for name in ("compute_loss_func", "eval_dataset", "compute_metrics")
         if name in settings
     }
+    callbacks = [recorder, *settings.pop("callbacks", ())]
     args = training_arguments(folder, **settings)
     if cls is Trainer:
         args = TrainingArguments(
@@ -42,7 +43,7 @@ def train(folder, model=None, data=None, cls=MixupTrainer, **settings):
         args=args,
         train_dataset=data or tiny_dataset(),
         data_collator=PadCollator(),
-        callbacks=[recorder],
+        callbacks=callbacks,
         **extra,
     )
     trainer.pairings = []
