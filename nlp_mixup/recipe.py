@@ -224,8 +224,9 @@ def settings_of(arguments: RunArguments) -> dict[str, Any]:
     settings = {}
     for group in arguments:
         # Training arguments set the process's one distributed state: without use_cpu, every CPU process would be rank 0.
-        is_training = group is arguments.training
-        same: dict[str, Any] = {"output_dir": group.output_dir, "use_cpu": group.use_cpu} if is_training else {}
+        same: dict[str, Any] = {}
+        if group is arguments.training:
+            same = {"output_dir": arguments.training.output_dir, "use_cpu": arguments.training.use_cpu}
         plain = type(group)(**same)
         always = (*RUN_DEFAULTS, "output_dir", "seed", *(["use_cpu"] if same.get("use_cpu") else []))
         for f in fields(group):
