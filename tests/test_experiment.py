@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -128,7 +129,7 @@ def test_compare_runs_all_arms_and_seeds_and_skips_what_is_done(recipe, tmp_path
 
 
 def test_a_killed_run_resumes_to_the_same_numbers(recipe, tmp_path):
-    """kill -9 at a moment when checkpoints exist; then the same command again."""
+    """kill -9 when checkpoints exist, the newest half-written; then the same command again."""
     command = [sys.executable, "-m", "nlp_mixup", "train", str(recipe), "--num_train_epochs", "15"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(tmp_path / "cache")}
     process = subprocess.Popen(
@@ -143,7 +144,12 @@ def test_a_killed_run_resumes_to_the_same_numbers(recipe, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert not (run / "metrics.json").exists()
-    assert last_complete_checkpoint(run) is not None
+    complete = Path(last_complete_checkpoint(run))
+    # What a kill in the middle of the next save leaves behind: weights cut short, no state.
+    half = run / f"checkpoint-{int(complete.name.split('-')[1]) + 8}"
+    half.mkdir(exist_ok=True)
+    (half / "trainer_state.json").unlink(missing_ok=True)
+    (half / "model.safetensors").write_bytes((complete / "model.safetensors").read_bytes()[:1000])
 
     for folder in ("cut", "whole"):
         subprocess.run([*command, "--output_dir", folder], env=environment, check=True, capture_output=True)
