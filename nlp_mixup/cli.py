@@ -1,9 +1,11 @@
-"""The command line: ``nlp-mixup train``, ``compare`` and ``recipes``. Top-level ``--help`` imports no torch."""
+"""The command line: ``nlp-mixup train``, ``compare``, ``report`` and ``recipes``. Top-level ``--help`` imports no torch."""
 
 import argparse
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from nlp_mixup import __version__
 
@@ -32,13 +34,16 @@ def main(argv: list[str] | None = None) -> None:
 
     compare = commands.add_parser(
         "compare",
-        help="train every arm with every seed; print the table, draw the figure",
+        help="train every arm with every seed; write the report",
         usage="nlp-mixup compare RECIPE [--seeds 0 1 2] [--field value ...]",
         epilog=FIELDS_HINT,
         allow_abbrev=False,
     )
     compare.add_argument("recipe", metavar="RECIPE", help="name of a shipped recipe, or path of a YAML file")
     compare.add_argument("--seeds", nargs="+", type=int, help="seeds to run each arm with (default: the recipe's)")
+
+    report = commands.add_parser("report", help="write a results folder's tables, figures and verdicts anew")
+    report.add_argument("folder", metavar="FOLDER", help="the results folder: holds <arm>/seed-<s>/")
 
     commands.add_parser("recipes", help="list the shipped recipes")
 
@@ -58,13 +63,15 @@ def main(argv: list[str] | None = None) -> None:
 
             print(f"\n{field_help()}")
         sys.exit(0 if options.help else 2)
-    if options.command == "recipes" and overrides:
-        parser.error(f"recipes takes no arguments, got {' '.join(overrides)}")
+    if options.command in ("recipes", "report") and overrides:
+        parser.error(f"{options.command} takes no such arguments: {' '.join(overrides)}")
     try:
         if options.command == "train":
             train_command(options.recipe, options.arm, overrides)
         elif options.command == "compare":
             compare_command(options.recipe, options.seeds, overrides)
+        elif options.command == "report":
+            report_command(options.folder)
         else:
             recipes_command()
     except KeyboardInterrupt:
@@ -80,8 +87,10 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
         recipe = load_recipe(name)
         arm = arm or recipe.default_arm()
 
-        from nlp_mixup.experiment import Run, prepare
+        from nlp_mixup.experiment import Run, prepare, quiet
         from nlp_mixup.report import print_run
+
+        quiet()
 
         arguments = parse_arguments(recipe, arm, overrides)
         run = Run(arguments, arm)
@@ -90,6 +99,7 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
             trainer = run.build_trainer(prepared)
             run.lock()
     if run.is_done:
+        run.drop_checkpoints("last")
         say(arguments, f"This run is done already; its scores are in {run.folder}.")
         if not (run.folder / "model").is_dir() and arguments.evaluation.keep_models != "none":
             say(arguments, "Its weights were not kept. To have them, train it elsewhere: --output_dir FOLDER")
@@ -108,26 +118,58 @@ def compare_command(name: str, seeds: list[int] | None, overrides: list[str]) ->
         seeds = list(recipe.seeds) if seeds is None else seeds
         check_compare(recipe, seeds, overrides)
 
-        from nlp_mixup.experiment import Run, prepare
-        from nlp_mixup.report import report
+        from nlp_mixup.experiment import Run, prepare, quiet
+        from nlp_mixup.report import write_report
+
+        quiet()
 
         # Every setting of every run is checked before the first one starts.
         runs = [Run(parse_arguments(recipe, arm, overrides, seed), arm) for seed in seeds for arm in recipe.arms]
-    prepared = None
-    for number, run in enumerate(runs, start=1):
-        header = f"[{number}/{len(runs)}] {run.arm}, seed {run.seed}"
-        if run.is_done:
-            say(run.arguments, f"{header}: done already")
-            continue
-        say(run.arguments, header)
+        missing = [run for run in runs if not run.is_done]
+    say(runs[0].arguments, f"{len(runs)} runs: {len(runs) - len(missing)} done, {len(missing)} to train.")
+    prepared, started = None, time.monotonic()
+    for number, run in enumerate(missing):
+        left = (
+            f", about {_duration((time.monotonic() - started) / number * (len(missing) - number))} left"
+            if number
+            else ""
+        )
+        say(run.arguments, f"[{number + 1}/{len(missing)}] {run.arm}, seed {run.seed}{left}")
         with user_errors():
             if prepared is None or not prepared.serves(run.arguments):
                 prepared = prepare(run.arguments)
             trainer = run.build_trainer(prepared)
             run.lock()
         run.train(trainer, prepared, keep_models="none")
+        del trainer  # and its model, before the next is made
     if runs[0].arguments.training.process_index == 0:
-        report(runs[0].output_dir, arms=list(recipe.arms), seeds=seeds)
+        for run in runs:
+            run.drop_checkpoints()
+        with user_errors():
+            write_report(runs[0].output_dir)
+
+
+def report_command(folder: str) -> None:
+    """Writes the report of a results folder from what its runs stored."""
+    with user_errors():
+        from nlp_mixup.report import write_report
+
+        write_report(Path(folder))
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(59), _duration(61), _duration(7300)
+    ('59 s', '1 min', '2 h 1 min')
+    """
+    minutes = int(seconds // 60)
+    return (
+        f"{seconds:.0f} s"
+        if minutes < 1
+        else f"{minutes} min"
+        if minutes < 60
+        else f"{minutes // 60} h {minutes % 60} min"
+    )
 
 
 def recipes_command() -> None:

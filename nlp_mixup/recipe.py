@@ -18,6 +18,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from nlp_mixup.arguments import (
+    BASELINE,
     DataArguments,
     EvaluationArguments,
     MixupTrainingArguments,
@@ -26,6 +27,11 @@ from nlp_mixup.arguments import (
 
 ARGUMENT_CLASSES: tuple[Any, ...] = (ModelArguments, DataArguments, MixupTrainingArguments, EvaluationArguments)
 FIELDS = {f.name: f for cls in ARGUMENT_CLASSES for f in fields(cls) if f.init}
+
+# What all arms of a comparison must share: the rows, how they are scored, and the rule that chooses the weights.
+ONE_FOR_ALL = {f.name for f in fields(DataArguments)} | {
+    *("n_bins", "load_best_model_at_end", "metric_for_best_model", "greater_is_better"),
+}
 
 # What a run from the command line wants where the Trainer's own default is another.
 RUN_DEFAULTS: dict[str, Any] = {
@@ -144,6 +150,21 @@ def check_compare(recipe: Recipe, seeds: list[int], overrides: list[str]) -> Non
             f"Recipe '{recipe.name}' has no arms to compare. Add 'arms:', such as 'no_mixup: {{mixup_alpha: 0}}', "
             f"or run: nlp-mixup train {recipe.name}"
         )
+    if BASELINE not in recipe.arms:
+        raise ValueError(
+            f"Recipe '{recipe.name}' has no arm '{BASELINE}', which the others are compared with. Add "
+            f"'{BASELINE}: {{mixup_alpha: 0}}' to its arms."
+        )
+    plain = {**recipe.settings, **recipe.arms[BASELINE]}
+    for name in ("mixup_alpha", "label_smoothing_factor", "confidence_penalty"):
+        if float(plain.get(name) or 0) != 0:
+            raise ValueError(f"The arm '{BASELINE}' of recipe '{recipe.name}' must set {name}: 0, got {plain[name]}.")
+    for arm, settings in recipe.arms.items():
+        if shared := sorted(settings.keys() & ONE_FOR_ALL):
+            raise ValueError(
+                f"The arm '{arm}' of recipe '{recipe.name}' sets {shared[0]}: arms are compared on the same rows, scored "
+                "and chosen by the same rule. Set it for the whole recipe."
+            )
     check_seeds(seeds)
     for arm, other in itertools.combinations(recipe.arms, 2):
         if {**recipe.settings, **recipe.arms[arm]} == {**recipe.settings, **recipe.arms[other]}:
@@ -263,6 +284,8 @@ def _tokens(name: str, value: Any) -> list[str]:
         return []
     if isinstance(value, bool):
         return [f"--{name}={str(value).lower()}"]
+    if isinstance(value, dict) and name == "ood_files":
+        value = [f"{key}={file}" for key, file in value.items()]
     if isinstance(value, list):
         return [f"--{name}", *map(str, value)]
     return [f"--{name}={json.dumps(value) if isinstance(value, dict) else value}"]
