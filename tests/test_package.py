@@ -28,11 +28,12 @@ ARROWS = {
     "embeddings": {"architectures", "mixing"},
     "levels": {"architectures", "mixing"},
     "pairing": {"mixing"},
-    "report": {"calibration", "figures"},
+    "report": {"calibration", "figures", "comparison_figures"},
     "data": {"arguments", "rows", "demo"},
     "rows": {"arguments"},
     "models": {"models", "arguments", "data"},
     "figures": {"calibration"},
+    "comparison_figures": {"calibration", "figures"},
     "calibration": {"calibration"},
     "mixing": set(),
     "architectures": set(),
@@ -43,6 +44,8 @@ ARROWS = {
 LIBRARIES = {
     "mixing": {"torch", "numpy"},
     "calibration": {"numpy", "scipy", "sklearn", "accelerate"},  # accelerate: only inside all_reduce
+    "figures": {"numpy", "matplotlib"},
+    "comparison_figures": {"numpy", "matplotlib"},
 }
 
 
