@@ -102,6 +102,13 @@ class Comparison:
         """The seeds of an arm; after temperature, those where one could be fitted."""
         return [seed for seed, run in self.results.runs[arm].items() if run.row(self.split, calibration)]
 
+    def row(self, arm: str, seed: int, calibration: str) -> dict[str, Any]:
+        """The scores of one run on the reported split."""
+        row = self.results.runs[arm][seed].row(self.split, calibration)
+        if row is None:
+            raise ValueError(f"{arm}, seed {seed}: no temperature could be fitted.")
+        return row
+
     def score(self, arm: str, calibration: str, name: str) -> Estimate:
         """The mean of a resampled score over an arm's seeds."""
         runs = [self.results.runs[arm][seed] for seed in self.seeds(arm, calibration)]
@@ -109,8 +116,7 @@ class Comparison:
 
     def mean(self, arm: str, calibration: str, name: str) -> tuple[float, float]:
         """Mean and standard deviation over seeds (NaN for one) of any column of the rows."""
-        runs = (self.results.runs[arm][seed] for seed in self.seeds(arm, calibration))
-        values = [row[name] for run in runs if (row := run.row(self.split, calibration))]
+        values = [self.row(arm, seed, calibration)[name] for seed in self.seeds(arm, calibration)]
         return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
     def difference(self, arm: str, calibration: str, name: str, baseline: str | None = None) -> Estimate | None:

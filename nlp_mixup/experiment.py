@@ -195,6 +195,7 @@ class Run:
             predictions,
             ood_logits,
             scored.resamples,
+            scored.confidence,
             {**scored.metrics, "label_names": prepared.label_names, "train_runtime": output.metrics["train_runtime"]},
         )
         self.drop_checkpoints(keep_models)

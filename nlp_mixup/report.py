@@ -23,7 +23,7 @@ from nlp_mixup.calibration.floor import short
 from nlp_mixup.comparison import CALIBRATIONS, DIFFERENCES, Comparison, Estimate, verdict
 from nlp_mixup.comparison_figures import HOW_TO_READ
 from nlp_mixup.figures import reliability_figure
-from nlp_mixup.report_figures import comparison_figures, pooled_table
+from nlp_mixup.report_figures import pooled_table, report_figures
 from nlp_mixup.results import read_results, read_run, write_atomically, write_results
 from nlp_mixup.scoring import RAW, TEMPERATURE
 
@@ -70,7 +70,7 @@ def write_report(output_dir: Path) -> Path:
         print(f"Note: {line}")
 
     figures: dict[str, bytes] = {}
-    for name, figure in comparison_figures(comparison).items():
+    for name, figure in report_figures(comparison).items():
         figures[name] = _png(figure)
         write_atomically(output_dir / "figures" / f"{name}.png", figures[name])
     first = results.all_runs[0]

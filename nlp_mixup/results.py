@@ -132,6 +132,7 @@ def write_run(
     predictions: dict[str, tuple[np.ndarray, np.ndarray]],
     ood_logits: dict[str, np.ndarray],
     resamples: dict[str, np.ndarray],
+    confidence: dict[str, np.ndarray],
     metrics: dict[str, Any],
 ) -> None:
     """Writes a finished run's numbers, metrics.json last.
@@ -141,13 +142,14 @@ def write_run(
         named: ``arm``, ``seed`` and ``selection``, the rule that chose the weights.
         predictions: logits and labels of each split.
         ood_logits: logits of each out-of-distribution set.
-        resamples, metrics: as `nlp_mixup.scoring.score_run` returns them.
+        resamples, confidence, metrics: as `nlp_mixup.scoring.score_run` returns them.
     """
     for split, (logits, labels) in predictions.items():
         write_npz(folder / f"logits-{split}.npz", logits=logits, labels=labels)
     for name, logits in ood_logits.items():
         write_npz(folder / f"logits-ood-{name}.npz", logits=logits)
     write_npz(folder / "resamples.npz", **resamples)
+    write_npz(folder / "confidence.npz", **confidence)
     content = {
         "format": FORMAT,
         "version": nlp_mixup.__version__,
@@ -183,7 +185,12 @@ def read_run(folder: Path) -> StoredRun:
     try:
         settings = yaml.safe_load((folder / "arguments.yaml").read_text(encoding="utf-8"))
         arm, seed, splits = metrics["arm"], metrics["seed"], metrics["labels"]
-        names = ["resamples", *(f"logits-{split}" for split in splits), *(f"logits-ood-{n}" for n in metrics["ood"])]
+        names = [
+            "resamples",
+            "confidence",
+            *(f"logits-{split}" for split in splits),
+            *(f"logits-ood-{n}" for n in metrics["ood"]),
+        ]
         damaged = [name for name in names if not zipfile.is_zipfile(folder / f"{name}.npz")]
         if damaged or not isinstance(settings, dict) or not metrics["rows"]:
             raise BrokenRun(f"{folder} is not whole: {damaged[0]}.npz is damaged or gone." if damaged else f"{path}.")

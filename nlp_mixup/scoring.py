@@ -39,10 +39,13 @@ class Scored:
             ``bias``, the shrunken bias of ECE and OE that paired intervals need; ``temperature`` or why there is none;
             ``ood``; ``labels``, a digest of each split's labels, which tells whether two runs scored the same rows.
         resamples: (N_RESAMPLES, 7) float32 by ``<split>-<calibration>``, columns in the order of `RESAMPLED`.
+        confidence: the rows' winning scores by ``<split>-<calibration>`` and ``ood-<set>-<calibration>``, and whether the
+            winner is the label by ``<split>-correct``: all that figures need.
     """
 
     metrics: dict[str, Any] = field(default_factory=dict)
     resamples: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    confidence: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 def score_run(
@@ -87,6 +90,8 @@ def score_run(
             row = {"split": split, "calibration": calibration, "temperature": temperature}
             metrics["rows"].append(row | score_logits(scaled, labels, n_bins=n_bins))
             rows = RowScores.from_logits(scaled, labels, n_bins=n_bins)
+            scored.confidence[f"{split}-{calibration}"] = rows.confidence
+            scored.confidence[f"{split}-correct"] = rows.correct
             intervals = intervals_of_rows(rows)
             floor = noise_floor(softmax(scaled), n_bins=n_bins)
             metrics["verdicts"][split][calibration] = describe_calibration(intervals["ece"], floor)
@@ -104,7 +109,9 @@ def score_run(
     for name, logits in ood_logits.items():
         metrics["ood"][name] = {}
         for calibration, temperature in temperatures.items():
-            found = score_foreign(predictions[last][0] / temperature, logits / temperature)
+            scaled = np.asarray(logits, np.float64) / temperature
+            scored.confidence[f"ood-{name}-{calibration}"] = softmax(scaled).max(axis=1)
+            found = score_foreign(np.asarray(predictions[last][0], np.float64) / temperature, scaled)
             metrics["ood"][name][calibration] = found
             row = next(r for r in metrics["rows"] if (r["split"], r["calibration"]) == (last, calibration))
             for score in ("msp", "energy"):

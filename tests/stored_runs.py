@@ -42,5 +42,13 @@ def store_run(output_dir, arm, seed, splits, *, settings=None, selection="last e
     records = [{"epoch": epoch, "step": 10 * epoch, **kept} for epoch in (1, 2, 3)]
     (folder / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     metrics = scored.metrics | {"label_names": [f"class {i}" for i in range(k)], "train_runtime": 1.0}
-    write_run(folder, {"arm": arm, "seed": seed, "selection": selection}, splits, ood, scored.resamples, metrics)
+    write_run(
+        folder,
+        {"arm": arm, "seed": seed, "selection": selection},
+        splits,
+        ood,
+        scored.resamples,
+        scored.confidence,
+        metrics,
+    )
     return folder

@@ -59,6 +59,7 @@ def test_train_leaves_the_whole_results_folder(recipe, tmp_path, capsys):
     files = {path.name for path in run.iterdir()}
     assert files == {
         "arguments.yaml", "model", "logits-validation.npz", "logits-test.npz", "logits-ood-noise.npz", "resamples.npz",
+        "confidence.npz",
         "epochs.npz", "history.jsonl", "metrics.json", "reliability.png",
     }  # fmt: skip
 

@@ -48,6 +48,7 @@ ARROWS = {
     "rows": {"arguments"},
     "models": {"models", "arguments", "data"},
     "figures": {"calibration"},
+    "comparison_figures": {"calibration", "figures"},
     "calibration": {"calibration"},
     "mixing": set(),
     "architectures": set(),
@@ -58,6 +59,8 @@ ARROWS = {
 LIBRARIES = {
     "mixing": {"torch", "numpy"},
     "calibration": {"numpy", "scipy", "sklearn", "accelerate"},  # accelerate: only inside all_reduce
+    "figures": {"numpy", "matplotlib"},
+    "comparison_figures": {"numpy", "matplotlib"},
 }
 
 

@@ -7,8 +7,10 @@ from .binning import PRESETS, EqualMass, EqualWidth
 from .bins import CalibrationBins, reliability_table
 from .classwise import BrierDecomposition, brier_decomposition, classwise_ece
 from .debiased import debiased_ece
+from .decision import Decision, accept_above, decision_line
 from .distributed import all_reduce
 from .floor import NoiseFloor, noise_floor, noise_floor_of_table
+from .grouping import group_points
 from .inputs import top_label
 from .intervals import (
     Interval,
@@ -17,6 +19,7 @@ from .intervals import (
     resample_interval,
     score_intervals,
 )
+from .label_entropy import label_entropy_cdf, mean_label_entropy, mean_off_label_mass
 from .logits import log_softmax, nll_from_logits, softmax
 from .resampling import RowScores
 from .scores import (
@@ -40,6 +43,7 @@ __all__ = [
     "PRESETS",
     "BrierDecomposition",
     "CalibrationBins",
+    "Decision",
     "EqualMass",
     "EqualWidth",
     "Interval",
@@ -47,6 +51,7 @@ __all__ = [
     "ReliabilityTable",
     "RowScores",
     "Temperature",
+    "accept_above",
     "accuracy",
     "adaptive_ece",
     "all_reduce",
@@ -56,14 +61,19 @@ __all__ = [
     "calibration_metrics",
     "classwise_ece",
     "debiased_ece",
+    "decision_line",
     "describe_calibration",
     "difference_intervals",
     "energy_score",
     "expected_calibration_error",
     "fit_temperature",
     "gap",
+    "group_points",
+    "label_entropy_cdf",
     "log_softmax",
     "maximum_calibration_error",
+    "mean_label_entropy",
+    "mean_off_label_mass",
     "negative_log_likelihood",
     "nll_from_logits",
     "noise_floor",
