@@ -1,4 +1,4 @@
-"""The command line: ``nlp-mixup train``, ``compare``, ``report`` and ``recipes``. Top-level ``--help`` imports no torch."""
+"""The command line: ``nlp-mixup train``, ``compare``, ``evaluate`` and so on. Top-level ``--help`` imports no torch."""
 
 import argparse
 import sys
@@ -42,6 +42,16 @@ def main(argv: list[str] | None = None) -> None:
     compare.add_argument("recipe", metavar="RECIPE", help="name of a shipped recipe, or path of a YAML file")
     compare.add_argument("--seeds", nargs="+", type=int, help="seeds to run each arm with (default: the recipe's)")
 
+    doctor = commands.add_parser(
+        "evaluate",
+        help="judge any trained classifier's confidence on rows of yours; say what would mend it",
+        usage="nlp-mixup evaluate MODEL --validation_file FILE [--test_file FILE] [--field value ...]",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    doctor.add_argument("model", nargs="?", metavar="MODEL", help="a model's folder, a run's folder, or a Hub id")
+    doctor.add_argument("-h", "--help", action="store_true", help="this text and all fields")
+
     report = commands.add_parser("report", help="write a results folder's tables, figures and verdicts anew")
     report.add_argument("folder", metavar="FOLDER", help="the results folder: holds <arm>/seed-<s>/")
 
@@ -50,11 +60,12 @@ def main(argv: list[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     if (
         len(argv) > 1
-        and argv[0] in ("train", "compare")
+        and argv[0] in ("train", "compare", "evaluate")
         and argv[1].startswith("-")
         and argv[1] not in ("-h", "--help")
     ):
-        parser.error(f"RECIPE comes first: nlp-mixup {argv[0]} RECIPE {' '.join(argv[1:3])} ...")
+        first = "MODEL" if argv[0] == "evaluate" else "RECIPE"
+        parser.error(f"{first} comes first: nlp-mixup {argv[0]} {first} {' '.join(argv[1:3])} ...")
     options, overrides = parser.parse_known_args(argv)
     if options.command == "train" and (options.help or options.recipe is None):
         train.print_help()
@@ -63,6 +74,14 @@ def main(argv: list[str] | None = None) -> None:
 
             print(f"\n{field_help()}")
         sys.exit(0 if options.help else 2)
+    if options.command == "evaluate" and (options.help or options.model is None):
+        doctor.print_help()
+        if options.help:
+            from nlp_mixup.doctor import ARGUMENT_CLASSES
+            from nlp_mixup.recipe import field_help
+
+            print(f"\n{field_help(ARGUMENT_CLASSES)}")
+        sys.exit(0 if options.help else 2)
     if options.command in ("recipes", "report") and overrides:
         parser.error(f"{options.command} takes no such arguments: {' '.join(overrides)}")
     try:
@@ -70,12 +89,15 @@ def main(argv: list[str] | None = None) -> None:
             train_command(options.recipe, options.arm, overrides)
         elif options.command == "compare":
             compare_command(options.recipe, options.seeds, overrides)
+        elif options.command == "evaluate":
+            evaluate_command(options.model, overrides)
         elif options.command == "report":
             report_command(options.folder)
         else:
             recipes_command()
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on from the last checkpoint.", file=sys.stderr)
+        resumes = " The same command goes on from the last checkpoint." if options.command != "evaluate" else ""
+        print(f"\nInterrupted.{resumes}", file=sys.stderr)
         sys.exit(130)
 
 
@@ -170,6 +192,17 @@ def _duration(seconds: float) -> str:
         if minutes < 60
         else f"{minutes // 60} h {minutes % 60} min"
     )
+
+
+def evaluate_command(model: str, overrides: list[str]) -> None:
+    """Judges a trained classifier; prints what was found and what would mend it."""
+    with user_errors():
+        from nlp_mixup.doctor import ARGUMENT_CLASSES, evaluate, print_evaluation
+        from nlp_mixup.recipe import parse_fields
+
+        data, options = parse_fields(ARGUMENT_CLASSES, overrides)
+        evaluation = evaluate(model, data, options)
+        print_evaluation(evaluation, options)
 
 
 def recipes_command() -> None:

@@ -62,13 +62,13 @@ def tokenize_ood(
 
     Args:
         args: ``noise_samples`` and ``data_split_seed``.
-        data: what `load_text_data` returned; its ``held_out`` rows are one set.
+        data: what `load_text_data` returned; its ``out_of_classes`` rows are one set.
         texts: what `load_ood_texts` returned.
         splits: the tokenised splits; noise has the lengths of the last one's rows.
         tokenizer: the model's.
     """
-    if data.held_out is not None:
-        texts = {HELD_OUT: data.held_out, **texts}
+    if data.out_of_classes is not None:
+        texts = {HELD_OUT: data.out_of_classes, **texts}
     sets = dict(tokenize(TextData(datasets.DatasetDict(texts), []), tokenizer, max_length=args.max_length))
     if args.noise_samples > 0:
         sets[NOISE] = random_tokens(

@@ -210,15 +210,8 @@ def parse_arguments(recipe: Recipe, arm: str, overrides: list[str], seed: int | 
     }
     if seed is not None:
         settings["seed"] = seed
-    parser = _Parser(ARGUMENT_CLASSES, prog="nlp-mixup", allow_abbrev=False)
     tokens = [token for name, value in settings.items() for token in _tokens(name, value)]
-    *arguments, unknown = parser.parse_args_into_dataclasses(
-        args=tokens + overrides, return_remaining_strings=True, look_for_args_file=False
-    )
-    if unknown:
-        flag = unknown[0].split("=")[0].lstrip("-").replace("-", "_")
-        raise ValueError(f"Unknown argument '{unknown[0]}'.{_nearest(flag, FIELDS, prefix='--')}")
-    result = RunArguments(*arguments)
+    result = RunArguments(*parse_fields(ARGUMENT_CLASSES, tokens + overrides))
     if result.training.resume_from_checkpoint is not None:
         raise ValueError(
             "resume_from_checkpoint is not needed: the same command resumes from the run's own last checkpoint. "
@@ -227,11 +220,27 @@ def parse_arguments(recipe: Recipe, arm: str, overrides: list[str], seed: int | 
     return result
 
 
-def field_help() -> str:
+def parse_fields(classes: tuple[Any, ...], tokens: list[str]) -> list[Any]:
+    """Command-line tokens as one instance of each dataclass.
+
+    Raises:
+        ValueError: an unknown flag (the message names the nearest), or a value out of its range.
+        SystemExit: a value of the wrong type, with the parser's message.
+    """
+    parser = _Parser(classes, prog="nlp-mixup", allow_abbrev=False)
+    *arguments, unknown = parser.parse_args_into_dataclasses(
+        args=tokens, return_remaining_strings=True, look_for_args_file=False
+    )
+    if unknown:
+        flag = unknown[0].split("=")[0].lstrip("-").replace("-", "_")
+        known = [f.name for cls in classes for f in fields(cls) if f.init]
+        raise ValueError(f"Unknown argument '{unknown[0]}'.{_nearest(flag, known, prefix='--')}")
+    return arguments
+
+
+def field_help(classes: tuple[Any, ...] = ARGUMENT_CLASSES) -> str:
     """The help of every argument field."""
-    return _Parser(
-        ARGUMENT_CLASSES, prog="nlp-mixup train RECIPE", usage=argparse.SUPPRESS, add_help=False
-    ).format_help()
+    return _Parser(classes, prog="nlp-mixup", usage=argparse.SUPPRESS, add_help=False).format_help()
 
 
 def fields_of(overrides: list[str]) -> set[str]:

@@ -59,7 +59,7 @@ def test_held_out_classes_leave_every_split(files):
     data = load_text_data(data_of(files, ood_classes=["oos"]))
     assert data.label_names == ["colour", "sum"]
     assert {split: len(rows) for split, rows in data.splits.items()} == {"train": 8, "validation": 8, "test": 8}
-    assert data.held_out["text"][:] == ["who are you test", "what test"] * 2
+    assert data.out_of_classes["text"][:] == ["who are you test", "what test"] * 2
     with pytest.raises(ValueError, match="no row is of the class out; the classes are colour, oos, sum"):
         load_text_data(data_of(files, ood_classes=["out"]))
 

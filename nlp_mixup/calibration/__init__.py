@@ -8,6 +8,7 @@ from .bins import CalibrationBins, reliability_table
 from .classwise import BrierDecomposition, brier_decomposition, classwise_ece
 from .debiased import debiased_ece
 from .decision import Decision, accept_above, decision_line
+from .diagnosis import Diagnosis, advice, diagnose
 from .distributed import all_reduce
 from .floor import NoiseFloor, noise_floor, noise_floor_of_table
 from .grouping import group_points
@@ -44,6 +45,7 @@ __all__ = [
     "BrierDecomposition",
     "CalibrationBins",
     "Decision",
+    "Diagnosis",
     "EqualMass",
     "EqualWidth",
     "Interval",
@@ -54,6 +56,7 @@ __all__ = [
     "accept_above",
     "accuracy",
     "adaptive_ece",
+    "advice",
     "all_reduce",
     "aurc",
     "brier_decomposition",
@@ -63,6 +66,7 @@ __all__ = [
     "debiased_ece",
     "decision_line",
     "describe_calibration",
+    "diagnose",
     "difference_intervals",
     "energy_score",
     "expected_calibration_error",
