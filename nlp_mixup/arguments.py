@@ -112,6 +112,13 @@ class ModelArguments:
         default=None,
         metadata={"help": "text-cnn: a GloVe text file whose vectors the embeddings start from."},
     )
+    lora_rank: int = field(
+        default=0,
+        metadata={
+            "help": "Train LoRA adapters of this rank on every linear layer, and the head, instead of all weights; 0 is off. "
+            "Needs peft."
+        },
+    )
 
 
 @dataclass

@@ -35,12 +35,13 @@ def main(argv: list[str] | None = None) -> None:
     compare = commands.add_parser(
         "compare",
         help="train every arm with every seed; write the report",
-        usage="nlp-mixup compare RECIPE [--seeds 0 1 2] [--field value ...]",
+        usage="nlp-mixup compare RECIPE [--seeds 0 1 2] [--arms NAME ...] [--field value ...]",
         epilog=FIELDS_HINT,
         allow_abbrev=False,
     )
     compare.add_argument("recipe", metavar="RECIPE", help="name of a shipped recipe, or path of a YAML file")
     compare.add_argument("--seeds", nargs="+", type=int, help="seeds to run each arm with (default: the recipe's)")
+    compare.add_argument("--arms", nargs="+", help="arms to run (default: all of the recipe's)")
 
     doctor = commands.add_parser(
         "evaluate",
@@ -88,7 +89,7 @@ def main(argv: list[str] | None = None) -> None:
         if options.command == "train":
             train_command(options.recipe, options.arm, overrides)
         elif options.command == "compare":
-            compare_command(options.recipe, options.seeds, overrides)
+            compare_command(options.recipe, options.seeds, options.arms, overrides)
         elif options.command == "evaluate":
             evaluate_command(options.model, overrides)
         elif options.command == "report":
@@ -131,14 +132,14 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
         print_run(run.folder)
 
 
-def compare_command(name: str, seeds: list[int] | None, overrides: list[str]) -> None:
-    """Trains what is missing of arms x seeds, then prints the table and draws the figure."""
+def compare_command(name: str, seeds: list[int] | None, arms: list[str] | None, overrides: list[str]) -> None:
+    """Trains what is missing of arms x seeds, then writes the report on all that its folder holds."""
     with user_errors():
         from nlp_mixup.recipe import check_compare, load_recipe, parse_arguments
 
         recipe = load_recipe(name)
         seeds = list(recipe.seeds) if seeds is None else seeds
-        check_compare(recipe, seeds, overrides)
+        check_compare(recipe, seeds, overrides, arms)
 
         from nlp_mixup.experiment import Run, prepare, quiet
         from nlp_mixup.report import write_report
@@ -146,7 +147,9 @@ def compare_command(name: str, seeds: list[int] | None, overrides: list[str]) ->
         quiet()
 
         # Every setting of every run is checked before the first one starts.
-        runs = [Run(parse_arguments(recipe, arm, overrides, seed), arm) for seed in seeds for arm in recipe.arms]
+        runs = [
+            Run(parse_arguments(recipe, arm, overrides, seed), arm) for seed in seeds for arm in arms or recipe.arms
+        ]
         missing = [run for run in runs if not run.is_done]
     say(runs[0].arguments, f"{len(runs)} runs: {len(runs) - len(missing)} done, {len(missing)} to train.")
     prepared, started = None, time.monotonic()

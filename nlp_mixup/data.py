@@ -390,7 +390,7 @@ def _drop_hidden_test(rows: dict[str, Rows]) -> None:
         del rows["test"]
 
 
-def _take_out(rows: dict[str, Rows], classes: list[str]) -> tuple[dict[str, Rows], datasets.Dataset]:
+def _take_out(rows: dict[str, Rows], classes: list[str]) -> tuple[dict[str, Rows], datasets.Dataset | None]:
     """The splits without some classes, which are then named, not numbered; and the last split's rows of those classes."""
     kept: dict[str, Rows] = {}
     texts = pa.table({})
@@ -407,16 +407,11 @@ def _take_out(rows: dict[str, Rows], classes: list[str]) -> tuple[dict[str, Rows
         names = [name for name in part.label_names if name not in classes] if part.label_names else None
         kept[split] = Rows(table.filter(pc.invert(is_out)), part.source, names)
     if missing := sorted(set(classes) - found):
-        raise ValueError(
-            f"ood_classes: no row is of the class {shorten(missing)}; the classes are "
-            f"{shorten(sorted(pc.unique(kept['train'].table['label']).to_pylist()))}."
-        )
-    if len(texts) == 0:
-        raise ValueError(
-            f"ood_classes: {list(rows.values())[-1].source} has no row of {shorten(classes)} to score. Leave the field "
-            "out, or give a test split that has some."
-        )
-    return kept, datasets.Dataset(texts)
+        logger.warning(
+            "ood_classes: no row is of the class %s; the classes are %s.",
+            shorten(missing), shorten(sorted(pc.unique(kept["train"].table["label"]).to_pylist())),
+        )  # fmt: skip
+    return kept, datasets.Dataset(texts) if len(texts) else None
 
 
 def _find_label_names(train: Rows, source: Source) -> list[str]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from nlp_mixup.calibration import ReliabilityTable
 
 # Okabe and Ito's palette, told apart by colour-blind readers and in grey.
-MAX_COLUMNS = 4
+MAX_COLUMNS = 3
 ACCURACY, OVER, UNDER, INK = "#56B4E9", "#D55E00", "#009E73", "#333333"
 
 
@@ -115,7 +115,7 @@ def describe_table(table: ReliabilityTable) -> str:
 
 
 def reliability_figure(tables: Mapping[str, ReliabilityTable]) -> Figure:
-    """The standard figure: for every arm the reliability diagram above its confidence histogram, four arms in a line.
+    """The standard figure: for every arm the reliability diagram above its confidence histogram, three arms in a line.
 
     Args:
         tables: a reliability table for every name, drawn from left to right.

@@ -139,17 +139,20 @@ def check_seeds(seeds: list[int]) -> None:
         raise ValueError(f"Seed {repeated[0]} is given twice in {seeds}; each seed is one run.")
 
 
-def check_compare(recipe: Recipe, seeds: list[int], overrides: list[str]) -> None:
+def check_compare(recipe: Recipe, seeds: list[int], overrides: list[str], arms: list[str] | None = None) -> None:
     """Refuses a comparison whose arms would not differ as the recipe says.
 
     Raises:
-        ValueError: no arms, equal arms, repeated or negative seeds, or an override of what tells the arms apart.
+        ValueError: no arms, no no_mixup, equal arms, arms that would score other rows, arms asked for that are not there,
+            repeated or negative seeds, or an override of what tells the arms apart.
     """
     if not recipe.arms:
         raise ValueError(
             f"Recipe '{recipe.name}' has no arms to compare. Add 'arms:', such as 'no_mixup: {{mixup_alpha: 0}}', "
             f"or run: nlp-mixup train {recipe.name}"
         )
+    for arm in arms or []:
+        _check_arm(recipe, arm)
     if BASELINE not in recipe.arms:
         raise ValueError(
             f"Recipe '{recipe.name}' has no arm '{BASELINE}', which the others are compared with. Add "
@@ -182,6 +185,13 @@ def check_compare(recipe: Recipe, seeds: list[int], overrides: list[str]) -> Non
         )
 
 
+def _check_arm(recipe: Recipe, arm: str) -> None:
+    if arm not in recipe.arms:
+        raise ValueError(
+            f"Recipe '{recipe.name}' has no arm '{arm}', only {_listed(recipe.arms)}.{_nearest(arm, recipe.arms)}"
+        )
+
+
 def parse_arguments(recipe: Recipe, arm: str, overrides: list[str], seed: int | None = None) -> RunArguments:
     """The typed arguments of one run. Later wins: run defaults, recipe, arm, seed, command line.
 
@@ -197,10 +207,8 @@ def parse_arguments(recipe: Recipe, arm: str, overrides: list[str], seed: int | 
     """
     if not recipe.arms and arm != recipe.default_arm():
         raise ValueError(f"Recipe '{recipe.name}' has no arms, so --arm {arm!r} names nothing. Leave --arm out.")
-    if recipe.arms and arm not in recipe.arms:
-        raise ValueError(
-            f"Recipe '{recipe.name}' has no arm '{arm}', only {_listed(recipe.arms)}.{_nearest(arm, recipe.arms)}"
-        )
+    if recipe.arms:
+        _check_arm(recipe, arm)
     settings = {
         **RUN_DEFAULTS,
         "output_dir": f"runs/{recipe.name}",

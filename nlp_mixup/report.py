@@ -36,6 +36,16 @@ SCORES = {
     "OE": "oe",
     "gap": "gap",
 }
+FIGURES = {
+    "reliability": "Reliability diagrams (rows of all seeds together)",
+    "difference": "Differences to no_mixup",
+    "gap_by_epoch": "Over-confidence by epoch",
+    "joint_density": "Accuracy and confidence by epoch",
+    "alpha": "Calibration error by alpha",
+    "label_entropy": "How soft the training labels are",
+    "ood_confidence": "Confidence on inputs from elsewhere",
+    "risk_coverage": "Which rows to answer",
+}
 CHANGES = {"accuracy": "accuracy", "nll": "NLL", "brier": "Brier", "ece": "ECE", "oe": "OE"}
 
 
@@ -76,8 +86,8 @@ def write_report(output_dir: Path) -> Path:
     first = results.all_runs[0]
     context: dict[str, Any] = {
         "title": output_dir.resolve().name,
-        "data": first.settings.get("dataset_name") or first.settings.get("train_file") or "",
-        "model": first.settings.get("model_name_or_path") or "text-cnn",
+        "data": _public(first.settings.get("dataset_name") or first.settings.get("train_file") or ""),
+        "model": _public(first.settings.get("model_name_or_path") or "text-cnn"),
         "split": results.split,
         "n": first.metrics["rows"][-1]["n"],
         "n_bins": first.metrics["rows"][-1]["n_bins"],
@@ -94,8 +104,8 @@ def write_report(output_dir: Path) -> Path:
         "skipped": results.skipped,
         "figures": {
             name: {
-                "title": name.replace("_", " ").capitalize(),
-                "how": HOW_TO_READ.get(name, ""),
+                "title": FIGURES[name],
+                "how": HOW_TO_READ[name],
                 "image": base64.b64encode(image).decode(),
             }
             for name, image in figures.items()
@@ -150,8 +160,9 @@ def score_grid(comparison: Comparison) -> Grid:
                 rows.append([name, "0", *["" for _ in [*SCORES, *foreign]], ""])
                 continue
             cells = [_mean_cell(comparison, arm, calibration, key) for key in SCORES.values()]
-            cells += [_mean_cell(comparison, arm, calibration, f"auroc_msp_{name}") for name in foreign]
-            rows.append([name, str(len(seeds)), *cells, _mean_cell(comparison, arm, calibration, "temperature")])
+            cells += [_mean_cell(comparison, arm, calibration, f"auroc_msp_{ood}") for ood in foreign]
+            temperature = _mean_cell(comparison, arm, calibration, "temperature") if calibration == TEMPERATURE else ""
+            rows.append([name, str(len(seeds)), *cells, temperature])
     return Grid(["arm", "seeds", *SCORES, *[f"AUROC {name}" for name in foreign], "T"], rows)
 
 
@@ -243,6 +254,11 @@ def _print_conventions(row: dict[str, Any]) -> None:
         "confidences would show; gap: mean confidence - accuracy, positive is over-confident; weights: "
         f"{row['selection']}."
     )
+
+
+def _public(name: str) -> str:
+    """A Hub id or a built-in name as it is; of a local path, its last part."""
+    return Path(name).name if name[:1] in "/.~" or Path(name).exists() else name
 
 
 def _png(figure: Any) -> bytes:
