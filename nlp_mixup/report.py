@@ -80,6 +80,8 @@ def write_report(output_dir: Path) -> Path:
         print(f"Note: {line}")
 
     figures: dict[str, bytes] = {}
+    for name in FIGURES:  # none of an earlier report outlives its runs
+        (output_dir / "figures" / f"{name}.png").unlink(missing_ok=True)
     for name, figure in report_figures(comparison).items():
         figures[name] = _png(figure)
         write_atomically(output_dir / "figures" / f"{name}.png", figures[name])
