@@ -23,7 +23,7 @@ from nlp_mixup.calibration import (
     slow_score_intervals,
     softmax,
 )
-from nlp_mixup.calibration.intervals import N_RESAMPLES, intervals_of_rows
+from nlp_mixup.calibration.intervals import N_RESAMPLES, intervals_of_draws
 from nlp_mixup.calibration.resampling import RowScores, resample_scores, shrunken_bias
 
 RAW, TEMPERATURE = "raw", "temperature"
@@ -92,7 +92,8 @@ def score_run(
             rows = RowScores.from_logits(scaled, labels, n_bins=n_bins)
             scored.confidence[f"{split}-{calibration}"] = rows.confidence
             scored.confidence[f"{split}-correct"] = rows.correct
-            intervals = intervals_of_rows(rows)
+            draws = resample_scores(rows, n_resamples=N_RESAMPLES, seed=0)
+            intervals = intervals_of_draws(rows, draws)
             floor = noise_floor(softmax(scaled), n_bins=n_bins)
             metrics["verdicts"][split][calibration] = describe_calibration(intervals["ece"], floor)
             if split == last and calibration == RAW:  # seconds, not milliseconds
@@ -101,7 +102,6 @@ def score_run(
                 name: (interval.value, interval.low, interval.high) for name, interval in intervals.items()
             }
             metrics["bias"][split][calibration] = shrunken_bias(rows)
-            draws = resample_scores(rows, n_resamples=N_RESAMPLES, seed=0)
             scored.resamples[f"{split}-{calibration}"] = np.stack([draws[name] for name in RESAMPLED], 1).astype(
                 np.float32
             )

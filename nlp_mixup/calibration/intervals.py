@@ -82,11 +82,17 @@ def intervals_of_rows(
     rows: RowScores, *, n_resamples: int = N_RESAMPLES, level: float = 0.95, seed: int = 0
 ) -> dict[str, Interval]:
     """:func:`score_intervals` for rows scored before, with any binning."""
-    resampled = resample_scores(rows, n_resamples=n_resamples, seed=seed)
+    return intervals_of_draws(rows, resample_scores(rows, n_resamples=n_resamples, seed=seed), level=level)
+
+
+def intervals_of_draws(
+    rows: RowScores, draws: dict[str, NDArray[np.float64]], *, level: float = 0.95
+) -> dict[str, Interval]:
+    """:func:`intervals_of_rows` from resamples that were drawn before."""
     values, shrunk = scores_of_rows(rows), shrunken_bias(rows)
     return {
-        name: corrected_interval(values[name], draws, shrunk.get(name), level, bounded=name in shrunk)
-        for name, draws in resampled.items()
+        name: corrected_interval(values[name], drawn, shrunk.get(name), level, bounded=name in shrunk)
+        for name, drawn in draws.items()
     }
 
 
