@@ -21,14 +21,17 @@ MODULES = sorted(
 )
 # Room -> the rooms of the package that it may import.
 ARROWS = {
-    "cli": {"recipe", "experiment", "report"},
+    "cli": {"recipe", "experiment", "report", "push"},
     "experiment": {"recipe", "trainer", "data", "models", "calibration", "report"},
     "recipe": {"arguments"},
-    "trainer": {"arguments", "embeddings", "levels", "pairing", "mixing", "architectures", "calibration"},
+    "trainer": {"arguments", "embeddings", "levels", "pairing", "mixing", "architectures", "calibration", "push"},
     "embeddings": {"architectures", "mixing"},
     "levels": {"architectures", "mixing"},
     "pairing": {"mixing"},
     "report": {"calibration", "figures"},
+    "push": {"release", "model_card", "models", "metrics"},
+    "release": {"calibration"},
+    "model_card": {"calibration", "figures"},
     "data": {"arguments", "rows", "demo"},
     "rows": {"arguments"},
     "models": {"models", "arguments", "data"},
