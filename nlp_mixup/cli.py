@@ -1,4 +1,4 @@
-"""The command line: ``nlp-mixup train``, ``compare`` and ``recipes``. Top-level ``--help`` imports no torch."""
+"""The command line: ``nlp-mixup train``, ``compare``, ``push`` and ``recipes``. Top-level ``--help`` imports no torch."""
 
 import argparse
 import sys
@@ -40,6 +40,20 @@ def main(argv: list[str] | None = None) -> None:
     compare.add_argument("recipe", metavar="RECIPE", help="name of a shipped recipe, or path of a YAML file")
     compare.add_argument("--seeds", nargs="+", type=int, help="seeds to run each arm with (default: the recipe's)")
 
+    push = commands.add_parser(
+        "push",
+        help="publish a finished run on the Hub, calibrated and with its card; or the two metrics",
+        usage="nlp-mixup push RUN_FOLDER OWNER/NAME [--private] [--revision REV] [--dry-run]\n"
+        "       nlp-mixup push --metrics ORG [--dry-run]",
+        allow_abbrev=False,
+    )
+    push.add_argument("run_folder", nargs="?", metavar="RUN_FOLDER", help="such as runs/quickstart/mixup/seed-0")
+    push.add_argument("repo_id", nargs="?", metavar="OWNER/NAME", help="the repository; made if it is not there")
+    push.add_argument("--metrics", metavar="ORG", help="publish the Spaces ORG/ece and ORG/oe instead of a run")
+    push.add_argument("--private", action="store_true", help="make a new repository private")
+    push.add_argument("--revision", help="branch to commit to; made if it is not there (default: main)")
+    push.add_argument("--dry-run", action="store_true", help="write and list what would be uploaded, and stop")
+
     commands.add_parser("recipes", help="list the shipped recipes")
 
     argv = sys.argv[1:] if argv is None else argv
@@ -60,11 +74,18 @@ def main(argv: list[str] | None = None) -> None:
         sys.exit(0 if options.help else 2)
     if options.command == "recipes" and overrides:
         parser.error(f"recipes takes no arguments, got {' '.join(overrides)}")
+    if options.command == "push":
+        if overrides:
+            parser.error(f"push does not know {' '.join(overrides)}")
+        if (options.metrics is None) == (options.repo_id is None) or (options.metrics and options.run_folder):
+            push.error("give RUN_FOLDER and OWNER/NAME, or --metrics ORG")
     try:
         if options.command == "train":
             train_command(options.recipe, options.arm, overrides)
         elif options.command == "compare":
             compare_command(options.recipe, options.seeds, overrides)
+        elif options.command == "push":
+            push_command(options)
         else:
             recipes_command()
     except KeyboardInterrupt:
@@ -128,6 +149,27 @@ def compare_command(name: str, seeds: list[int] | None, overrides: list[str]) ->
         run.train(trainer, prepared, keep_models="none")
     if runs[0].arguments.training.process_index == 0:
         report(runs[0].output_dir, arms=list(recipe.arms), seeds=seeds)
+
+
+def push_command(options: argparse.Namespace) -> None:
+    """Prepares what is to be published, lists it, and uploads exactly that."""
+    with user_errors():
+        from pathlib import Path
+
+        from nlp_mixup.push import prepare_metrics, prepare_run, upload
+
+        if options.metrics is not None:
+            plans = prepare_metrics(options.metrics)
+        else:
+            plans = [prepare_run(Path(options.run_folder), options.repo_id, revision=options.revision)]
+        for plan in plans:
+            print(plan)
+        if options.dry_run:
+            print("Nothing was uploaded: --dry-run.")
+            return
+        for plan in plans:
+            address = upload(plan, private=options.private or None, revision=options.revision)
+            print(f"Published: {address}")
 
 
 def recipes_command() -> None:

@@ -60,7 +60,7 @@ def test_folded_logits_are_logits_over_t_and_the_file_keeps_them(model_type, sid
         "split": "validation", "folded_into": HEADS[model_type], "max_error": folding.max_error,
     }  # fmt: skip
     with pytest.raises(
-        ValueError, match="carries a temperature already .* Folding twice would divide the logits twice"
+        ValueError, match=r"carries a temperature already .* Folding twice would divide the logits twice"
     ):
         fold_temperature(again, T, batch)
 
@@ -77,7 +77,7 @@ def test_folded_logits_are_logits_over_t_and_the_file_keeps_them(model_type, sid
                     intermediate_size=16,
                     image_size=32,
                     num_labels=3,
-                )  # fmt: skip
+                )
             ),
             "classifier",
         ),
