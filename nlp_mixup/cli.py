@@ -168,8 +168,8 @@ def push_command(options: argparse.Namespace) -> None:
             print("Nothing was uploaded: --dry-run.")
             return
         for plan in plans:
-            address = upload(plan, private=options.private or None, revision=options.revision)
-            print(f"Published: {address}")
+            commit = upload(plan, private=options.private or None, revision=options.revision)
+            print(f"Published: {commit.commit_url}")
 
 
 def recipes_command() -> None:

@@ -507,6 +507,8 @@ def _training(record: RunRecord, released: Released, source: Mapping[str, str | 
         lines.append(f"training time: {metrics['train_runtime']:,.0f} s")
     lines.append(f"versions: nlp_mixup {inert(metrics['version'])}, transformers {transformers.__version__}")
     text = "\n".join(f"- {line}" for line in lines)
+    if not settings.keys() & {"dataset_name", "train_file"}:  # trained by a script, whose data and model are its own
+        return f"{text}\n\nThe trainer's settings are in `arguments.yaml`."
     return (
         f"{text}\n\nAll other settings are in `arguments.yaml`, which is a recipe. To train it again, with the data at hand:\n\n"
         "```\nnlp-mixup train arguments.yaml --output_dir FOLDER\n```"

@@ -9,14 +9,15 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import re
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from huggingface_hub import CommitOperationAdd, HfApi, get_token
+from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 from transformers import (
@@ -103,6 +104,7 @@ def prepare_model(
     folder: Path,
     repo_id: str,
     *,
+    probe: Mapping[str, Any] | None = None,
     revision: str | None = None,
     base_model: str | None = None,
     dataset: str | None = None,
@@ -121,6 +123,7 @@ def prepare_model(
         record: what was measured.
         folder: is replaced.
         repo_id: ``owner/name``.
+        probe: a batch of inputs to verify the folding on, where the processing class makes none.
         revision: branch that will be pushed to.
         base_model: id on the Hub of the model that was fine-tuned, where the run's settings do not name it.
         dataset: the data's name or id, likewise.
@@ -150,7 +153,7 @@ def prepare_model(
     partial.mkdir(parents=True)
     if processing_class is not None:
         processing_class.save_pretrained(partial)  # before it is used, which leaves traces in it
-    with _folded_if_it_helps(model, processing_class, record) as (is_folded, note):
+    with _folded_if_it_helps(model, processing_class, record, probe) as (is_folded, note):
         model.save_pretrained(partial)
     _forget_folders(partial)
     released = Released(
@@ -160,7 +163,7 @@ def prepare_model(
         n_parameters=model.num_parameters(),
         folded=is_folded,
         folding_note=note,
-        base_model=base_model or _base_model(record),
+        base_model=_base_model(record, base_model),
         remote_code=remote_code,
         revision=revision,
         language=language,
@@ -202,7 +205,7 @@ def upload(
     revision: str | None = None,
     token: str | None = None,
     message: str = "",
-) -> str:
+) -> CommitInfo:
     """Makes the repository if it is not there, and commits the plan's files, all or none.
 
     What a busy or broken server refuses for the moment is tried again; files that it has already are not sent twice.
@@ -215,7 +218,7 @@ def upload(
         message: of the commit.
 
     Returns:
-        The commit's address.
+        What the Hub says of the commit, its address among it.
 
     Raises:
         ValueError: there is no token, or it stands in one of the files.
@@ -236,7 +239,7 @@ def upload(
     def make_branch() -> None:
         api.create_branch(plan.repo_id, repo_type=plan.repo_type, branch=str(revision), exist_ok=True)
 
-    def commit() -> str:
+    def commit() -> CommitInfo:
         operations = [CommitOperationAdd(name, str(path)) for name, path in sorted(plan.files.items())]
         return api.create_commit(
             plan.repo_id,
@@ -244,7 +247,7 @@ def upload(
             commit_message=message or "Upload by nlp-mixup push",
             repo_type=plan.repo_type,
             revision=revision,
-        ).commit_url
+        )
 
     _with_retries(plan, make_repository)
     if revision is not None:
@@ -277,7 +280,9 @@ def load_classifier(folder: Path) -> tuple[PreTrainedModel, Any]:
 
 
 @contextlib.contextmanager
-def _folded_if_it_helps(model: PreTrainedModel, processing_class: Any, record: RunRecord) -> Iterator[tuple[bool, str]]:
+def _folded_if_it_helps(
+    model: PreTrainedModel, processing_class: Any, record: RunRecord, probe: Mapping[str, Any] | None
+) -> Iterator[tuple[bool, str]]:
     """The model with its temperature folded in where that is known to help, and a sentence on what was done or why not."""
     temperature = record.temperature
     if temperature is None:
@@ -293,7 +298,8 @@ def _folded_if_it_helps(model: PreTrainedModel, processing_class: Any, record: R
         return
     with contextlib.ExitStack() as stack:
         try:
-            folding = stack.enter_context(folded(model, temperature, probe_batch(model, processing_class)))
+            batch = probe_batch(model, processing_class) if probe is None else probe
+            folding = stack.enter_context(folded(model, temperature, batch))
         except ValueError as error:
             yield False, f"No temperature is folded in, though {fitted}, changes their NLL by {change}. {error}"
             return
@@ -305,7 +311,10 @@ def _folded_if_it_helps(model: PreTrainedModel, processing_class: Any, record: R
         )
 
 
-def _base_model(record: RunRecord) -> str | None:
+def _base_model(record: RunRecord, given: str | None) -> str | None:
+    """The Hub's id of the model that was fine-tuned; None for a local folder or weights drawn at random."""
+    if given is not None:
+        return None if Path(given).exists() or re.fullmatch(r"[\w.-]+(/[\w.-]+)?", given) is None else given
     name = record.settings.get("model_name_or_path")
     if name is None or "model_name_or_path" in record.local:
         return None
@@ -331,12 +340,10 @@ def _with_retries(plan: Upload, action: Callable[[], Result]) -> Result:
     for attempt in itertools.count(1):
         try:
             return action()
-        except (HTTPError, RuntimeError) as error:
-            # A failed transfer of one file is a RuntimeError around the request's own.
-            cause = error if isinstance(error, HTTPError) else error.__cause__
+        except (HTTPError, RuntimeError, OSError) as error:
+            # The transfer of a single file wraps the request's own error in a RuntimeError.
+            cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
             status = cause.response.status_code if isinstance(cause, HfHubHTTPError) else None
-            if not isinstance(cause, HTTPError):
-                raise
             if attempt == ATTEMPTS or not (status is None or status in TRANSIENT):
                 raise UploadError(_failure(plan, cause, status)) from error
             time.sleep(FIRST_WAIT * 2 ** (attempt - 1))
@@ -344,7 +351,8 @@ def _with_retries(plan: Upload, action: Callable[[], Result]) -> Result:
 
 def _failure(plan: Upload, error: BaseException, status: int | None) -> str:
     """One line: what happened, what it may be, that nothing is lost, how to go on."""
-    what = f"the server answered {status}" if status else f"the connection failed ({type(error).__name__})"
+    first_line = (str(error).splitlines() or [""])[0]
+    what = f"the server answered {status}" if status else f"{type(error).__name__}: {first_line}".removesuffix(": ")
     advice = {
         401: "The token is missing, expired or mistyped: hf auth login, or HF_TOKEN",
         403: f"The token may not write to {plan.repo_id}: use one with write access",

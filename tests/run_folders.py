@@ -61,6 +61,7 @@ def build(kind, n_labels, names, sharpness):
         config = TextCNNConfig(vocab_size=len(tokenizer), hidden_size=12, num_filters=8, num_labels=n_labels, **labels)
         model = TextCNNForSequenceClassification(config)
     else:
+        tokenizer.model_input_names = ["input_ids", "attention_mask"]
         model = BertForSequenceClassification(
             BertConfig(
                 vocab_size=len(tokenizer),
