@@ -488,7 +488,7 @@ def _training(record: RunRecord, released: Released, source: Mapping[str, str | 
     settings, metrics = record.settings, record.metrics
     lines = [
         f"arm `{_code(metrics['arm'])}`, "
-        + (f"mixup with α = {_alpha(record):g} in Beta(α, α)" if _alpha(record) > 0 else "no mixup"),
+        + (f"mixup with λ ~ Beta({_alpha(record):g}, {_alpha(record):g})" if _alpha(record) > 0 else "no mixup"),
         f"data: {_data_name(source)}",
         f"starting point: {_link(released.base_model, '') if released.base_model else 'weights drawn at random'}"
         if released.base_model or released.remote_code

@@ -40,6 +40,7 @@ PRIVATE = {
     ),
 }
 FILES = {"train_file", "validation_file", "test_file", "glove_file"}
+IDS = {"dataset_name", "model_name_or_path", "tokenizer_name"}  # of the Hub, or local folders
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -186,7 +187,8 @@ def public_settings(settings: dict[str, Any]) -> tuple[dict[str, Any], frozenset
     for name, value in settings.items():
         if name in PRIVATE:
             continue
-        public[name] = _without_folders(value, is_file=name in FILES)
+        is_folder = name in IDS and re.search(r"[/\\]", value or "") and HUB_ID.fullmatch(value) is None
+        public[name] = _without_folders(value, is_file=name in FILES or bool(is_folder))
         if name in FILES or public[name] != value:
             local.add(name)
     return public, frozenset(local)
@@ -204,11 +206,6 @@ def _without_folders(value: Any, *, is_file: bool = False) -> Any:
         file, *chosen = re.split(r":(?=[^:/\\]+=)", rest, maxsplit=1)
         return "".join([name, equals, _without_folders(file, is_file=True), *(f":{part}" for part in chosen)])
     is_absolute = value.startswith(("/", "~", ".", "\\")) or re.match(r"[A-Za-z]:[/\\]", value)
-    if is_file or is_absolute or (re.search(r"[/\\]", value) and _may_be_here(value)):
+    if is_file or is_absolute or (re.search(r"[/\\]", value) and os.path.exists(value)):
         return re.split(r"[/\\]", value.rstrip("/\\"))[-1]
     return value
-
-
-def _may_be_here(value: str) -> bool:
-    """Whether a name with a slash is a file of this machine: it is there, or cannot be the id of anything on the Hub."""
-    return os.path.exists(value) or HUB_ID.fullmatch(value) is None

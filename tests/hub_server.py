@@ -144,7 +144,11 @@ class Handler(BaseHTTPRequestHandler):
         answer = {"url": f"http://{self.headers['Host']}/{prefix}{name}", "name": name, "id": name}
         if prefix + name in self.hub.repos:
             return self.reply(409, {"error": "You already created this repo", **answer})
-        self.hub.repos[prefix + name] = {"private": bool(wanted.get("private")), "branches": {}, "commits": {}}
+        self.hub.repos[prefix + name] = {
+            "private": wanted.get("visibility") == "private",
+            "branches": {},
+            "commits": {},
+        }
         self.hub.add_commit(prefix + name, "main", {".gitattributes": b"*.safetensors filter=lfs\n"})
         return self.reply(200, answer)
 
