@@ -24,7 +24,7 @@ from scipy.stats import binomtest
 from nlp_mixup.arguments import DataArguments, MixupTrainingArguments, ModelArguments
 from nlp_mixup.calibration import reliability_table, risk_coverage, softmax, top_label
 from nlp_mixup.figures import reliability_figure
-from nlp_mixup.record import HUB_ID, RunRecord
+from nlp_mixup.record import RunRecord
 
 TEMPLATE = Path(__file__).with_suffix(".md")
 EDGES = "equal width, closed on the right (lo, hi]; a confidence of exactly 0 is in the first"
@@ -143,9 +143,9 @@ def model_card(record: RunRecord, released: Released) -> ModelCard:
         record: the run's numbers and settings.
         released: what is released.
     """
-    split, calibration = record.split, released.calibration
+    split, calibration = record.split or "", released.calibration
     name = released.repo_id.split("/")[-1]
-    row = record.row(split, calibration) if split else None
+    row = record.row(split, calibration)
     source = data_source(record, released)
     arguments = [", trust_remote_code=True" if released.remote_code else ""]
     if released.revision:
@@ -287,8 +287,8 @@ def data_source(record: RunRecord, released: Released) -> dict[str, str | None]:
     """The data set's name and, where it is on the Hub, its id, configuration and revision."""
     settings = record.settings
     name = released.dataset or settings.get("dataset_name")
-    on_hub = name is not None and "dataset_name" not in record.local and name != "demo-tweets"
-    on_hub = on_hub and (HUB_ID.fullmatch(name) or re.fullmatch(r"[\w.-]+", name)) is not None
+    is_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name or "") is not None
+    on_hub = is_id and "dataset_name" not in record.local and name != "demo-tweets"
     if name is None and "train_file" in settings:
         name = settings["train_file"]
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ logger = logging.get_logger(__name__)
 class PushMixin(_Base):
     """The part of `MixupMixin` that publishes."""
 
-    def push_to_hub(
+    def push_to_hub(  # type: ignore[override]  # Trainer's **kwargs, by their names
         self,
         commit_message: str | None = "End of training",
         blocking: bool = True,
@@ -130,7 +130,8 @@ class PushMixin(_Base):
         folder = Path(str(self.args.output_dir))
         if (folder / "metrics.json").is_file():
             return read_record(folder)
-        config: Any = self.model.config
+        model: Any = self.model
+        config = model.config
         settings = {"model_name_or_path": config._name_or_path} if config._name_or_path else {}
         settings["mixup_alpha"] = getattr(self.args, "mixup_alpha", 0.0)
         for name in SHOWN_SETTINGS:
@@ -168,12 +169,12 @@ class PushMixin(_Base):
             return None, None
         output = self.predict(dataset)
         logits = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
-        labels = output.label_ids
-        if labels is None or np.ndim(logits) != 2 or logits.shape[1] != self.model.config.num_labels:
+        labels, model = output.label_ids, cast(Any, self.model)
+        if labels is None or np.ndim(logits) != 2 or logits.shape[1] != model.config.num_labels:
             return None, None
         known = np.asarray(labels) != -100
         return logits[known], np.asarray(labels)[known]
 
 
 def _first(names: str | list[str] | None) -> str | None:
-    return names[0] if isinstance(names, list) and names else names or None
+    return next(iter(names), None) if isinstance(names, list) else names

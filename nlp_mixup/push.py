@@ -7,7 +7,6 @@ commit holds exactly the files that were listed.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import re
 import shutil
@@ -233,8 +232,8 @@ def upload(
     api = HfApi(token=token)
 
     def make_repository() -> None:
-        space = {"space_sdk": "gradio"} if plan.repo_type == "space" else {}
-        api.create_repo(plan.repo_id, repo_type=plan.repo_type, private=private, exist_ok=True, **space)
+        sdk = "gradio" if plan.repo_type == "space" else None
+        api.create_repo(plan.repo_id, repo_type=plan.repo_type, private=private, exist_ok=True, space_sdk=sdk)
 
     def make_branch() -> None:
         api.create_branch(plan.repo_id, repo_type=plan.repo_type, branch=str(revision), exist_ok=True)
@@ -271,6 +270,10 @@ def load_classifier(folder: Path) -> tuple[PreTrainedModel, Any]:
     Raises:
         ValueError: it is neither.
     """
+    if (folder / "adapter_config.json").is_file():
+        raise ValueError(
+            f"{folder} holds adapters alone. Push from the trainer, which merges them: trainer.push_to_hub()"
+        )
     architecture = (AutoConfig.from_pretrained(folder).architectures or ["no model"])[0]
     if architecture.endswith("ForSequenceClassification"):
         return AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
@@ -337,7 +340,9 @@ def _check_no_secret(plan: Upload, token: str) -> None:
 
 
 def _with_retries(plan: Upload, action: Callable[[], Result]) -> Result:
-    for attempt in itertools.count(1):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             return action()
         except (HTTPError, RuntimeError, OSError) as error:

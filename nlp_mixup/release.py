@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -80,7 +80,7 @@ def find_head(model: PreTrainedModel, probe: Mapping[str, Any]) -> str:
         ValueError: there is no such layer; the message says why.
     """
     with _evaluating(model):
-        n_labels = model.config.num_labels
+        n_labels = cast(int, model.config.num_labels)
         calls: list[tuple[str, nn.Module]] = []
         hooks = [
             module.register_forward_hook(_recorder(calls, name, n_labels))
@@ -197,8 +197,24 @@ def merge_adapters(model: Any) -> PreTrainedModel:
     """The plain model of a PEFT model, its adapters merged into the weights; any other model as it is.
 
     Merging is in place: the adapters cannot be trained on afterwards.
+
+    Raises:
+        ValueError: these adapters are no change of weights, such as prompts, or were loaded without PEFT's own model.
     """
-    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+    if getattr(model, "_hf_peft_config_loaded", False):
+        raise ValueError(
+            "The model was given its adapters by load_adapter, and they cannot be merged from there. Load it by "
+            "peft.AutoPeftModelForSequenceClassification.from_pretrained(FOLDER)."
+        )
+    if not hasattr(model, "peft_config"):
+        return model
+    if not hasattr(model, "merge_and_unload"):
+        kinds = ", ".join(str(config.peft_type.value) for config in model.peft_config.values())
+        raise ValueError(
+            f"{kinds} adapters are no change of the model's weights and cannot be merged into them, so they cannot be released "
+            "as one model. Use LoRA or another adapter that merges."
+        )
+    return model.merge_and_unload()
 
 
 def probe_batch(model: PreTrainedModel, processing_class: Any, *, rows: int = 8) -> dict[str, Tensor]:

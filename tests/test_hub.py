@@ -380,6 +380,8 @@ def test_the_trainer_pushes_the_same_release_and_keeps_its_weights(server, autho
     assert found["calibration"] is None
     assert "/me/trained/commit/" in found["url"]
     files = server.files("me/trained")
+    commits = [request["path"] for request in server.state()["requests"] if "/commit/" in request["path"]]
+    assert commits.count("/api/models/me/trained/commit/main") == 1  # no checkpoint on the way
     assert set(files) == {"README.md", "arguments.yaml", "config.json", "model.safetensors", "reliability.png"}
     card = ModelCard(files["README.md"].decode())
     assert (card.data.language, card.data.license, card.data.datasets) == ("en", "apache-2.0", ["org/data"])
@@ -413,6 +415,34 @@ def test_training_on_from_a_folded_model_warns_and_forgets_the_temperature(autho
     answer = author.run(code)
     assert answer["error"] is None, answer["error"]
     assert answer["result"] == [True, None]
+
+
+def test_a_trainer_of_adapters_publishes_them_merged(server, author, reader):
+    pytest.importorskip("peft")
+    code = TRAIN.format(tests=str(TESTS)).replace('model=tiny_model("bert")', 'model=adapted("lora")')
+    code = code.replace("from nlp_mixup import", "from test_combinations import adapted\nfrom nlp_mixup import")
+    code = code.replace('"trained"', '"adapted"').replace("me/trained", "me/adapted")
+    code = code.replace(
+        '"same": all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())',
+        '"same": type(trainer.model).__name__',
+    )
+    found = author.result(code)
+    assert found["same"] == "BertForSequenceClassification"
+    files = server.files("me/adapted")
+    assert "adapter_config.json" not in files
+    config = json.loads(files["config.json"])
+    batch = {"input_ids": [[3, 4, 5, 6]], "attention_mask": [[1, 1, 1, 1]]}
+    ask = (
+        "import torch\nbatch = {{name: torch.tensor(rows) for name, rows in {batch}.items()}}\n"
+        "with torch.no_grad():\n    result = {model}.eval()(**batch).logits.tolist()"
+    )
+    ours = author.result(ask.format(batch=batch, model="trainer.model"))
+    theirs = reader.result(
+        "from transformers import AutoModelForSequenceClassification\n"
+        + ask.format(batch=batch, model="AutoModelForSequenceClassification.from_pretrained('me/adapted')")
+    )
+    temperature = config["calibration"]["temperature"]
+    assert np.array(theirs) * temperature == pytest.approx(np.array(ours), rel=1e-5)
 
 
 def test_the_token_is_nowhere_but_in_the_authorization_header(server, author, reader, tmp_path_factory):

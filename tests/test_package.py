@@ -25,7 +25,7 @@ ARROWS = {
     "experiment": {"recipe", "trainer", "data", "models", "calibration", "report"},
     "recipe": {"arguments"},
     "trainer": {"arguments", "embeddings", "levels", "pairing", "mixing", "architectures", "publishing"},
-    "publishing": {"push", "record", "model_card"},
+    "publishing": {"push", "record", "model_card", "release"},
     "embeddings": {"architectures", "mixing"},
     "levels": {"architectures", "mixing"},
     "pairing": {"mixing"},
