@@ -216,17 +216,22 @@ def decisions_of(record: RunRecord, calibration: str) -> list[Decision]:
     return [
         decide(softmax(scored[0].astype(np.float64) / divisor), scored[1], target, threshold)
         for target in ERROR_TARGETS
-        for threshold in [threshold_for(softmax(chosen[0].astype(np.float64) / divisor), chosen[1], target)]
+        for threshold in [
+            threshold_for(
+                softmax(chosen[0].astype(np.float64) / divisor), chosen[1], target, at_least=math.ceil(1 / target)
+            )
+        ]
     ]
 
 
-def threshold_for(probs: NDArray[Any], labels: NDArray[Any], target: float) -> float | None:
+def threshold_for(probs: NDArray[Any], labels: NDArray[Any], target: float, *, at_least: int = 1) -> float | None:
     """The least confidence above which at most a share ``target`` of the rows is wrong, rounded up to be printed.
 
     Args:
         probs: (n, k) rows that sum to 1.
         labels: (n,) class indices.
         target: largest error rate.
+        at_least: rows that it must accept: of fewer than 1 / target, a single error would not be seen to break it.
 
     Returns:
         The threshold that accepts most rows, or None where even the surest rows are wrong more often.
@@ -238,7 +243,8 @@ def threshold_for(probs: NDArray[Any], labels: NDArray[Any], target: float) -> f
     confidence, _ = top_label(probs, labels, validate=False)
     ranked = np.sort(confidence)[::-1]
     is_last_of_its_value = np.append(ranked[:-1] > ranked[1:], True)
-    allowed = np.flatnonzero((risk_coverage(probs, labels, validate=False) <= target) & is_last_of_its_value)
+    keeps = (risk_coverage(probs, labels, validate=False) <= target) & is_last_of_its_value
+    allowed = np.flatnonzero(keeps & (np.arange(1, len(ranked) + 1) >= at_least))
     if len(allowed) == 0:
         return None
     least = float(ranked[allowed[-1]])
@@ -384,9 +390,9 @@ def _score_table(record: RunRecord, split: str, calibration: str) -> str:
         if row["calibration"] == calibration:
             head = "as released"
         else:
-            head = "before temperature" if calibration == "temperature" else "with the temperature, not folded in"
+            head = "before temperature" if calibration == "temperature" else "not folded in"
         is_scaled = row["calibration"] == "temperature"
-        heads.append(f"{head} (T = {row['temperature']:.3f})" if is_scaled else head)
+        heads.append(f"T = {row['temperature']:.3f}, {head}" if is_scaled else head)
     lines = [_cells(["score", *heads]), _cells(["---", *["---:"] * len(columns)])]
     for score, label in SCORES.items():
         lines.append(_cells([label, *(_with_interval(record, row, score) for row in columns)]))
@@ -426,7 +432,7 @@ def _decision_table(decisions: Sequence[Decision]) -> str:
     for decision in decisions:
         target = f"{decision.target:.0%}"
         if decision.threshold is None:
-            lines.append(_cells([target, "no threshold does", "", ""]))
+            lines.append(_cells([target, "none found", "", ""]))
             continue
         cells = [target, f"{decision.threshold:g}", f"{decision.accepted / decision.n:.1%}"]
         if decision.accepted:
@@ -450,7 +456,8 @@ def _decisions_caption(record: RunRecord, decisions: Sequence[Decision]) -> str:
         where = f"Thresholds were chosen and scored on the same {decisions[0].n:,} rows, so the errors are optimistic."
     return (
         "Accept a prediction when its `score` is at least the threshold, and pass the rest to somebody else. "
-        f"{where} In brackets: 95 % intervals."
+        f"{where} A threshold counts only where it accepts enough rows to show such an error: 100 for 1%, 10 for 10%. In "
+        "brackets: 95 % intervals."
     )
 
 

@@ -133,6 +133,8 @@ def prepare_model(
     Raises:
         ValueError: the model carries a temperature already.
     """
+    if revision is not None and re.fullmatch(r"[\w./-]+", revision) is None:
+        raise ValueError(f"--revision must be a branch's name, such as main or v1.0, got {revision!r}.")
     model = merge_adapters(model)
     if getattr(model.config, "calibration", None):
         raise ValueError(

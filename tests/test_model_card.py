@@ -101,6 +101,8 @@ def test_thresholds_and_what_they_do_by_hand():
     assert threshold_for(probs, labels, 0.25) == 0.7
     assert threshold_for(probs, labels, 0.4) == 0.6
     assert threshold_for(probs[1:2], labels[1:2], 0.1) is None
+    assert threshold_for(probs, labels, 0.0, at_least=2) is None
+    assert threshold_for(probs, labels, 0.25, at_least=4) == 0.7
     decision = decide(probs, labels, 0.25, 0.7)
     assert (decision.accepted, decision.wrong, decision.n) == (4, 1, 5)
     low, high = decision.error_interval()
@@ -125,7 +127,7 @@ def test_decisions_are_chosen_on_validation_and_scored_on_test(tmp_path):
     record = replace(record, logits=logits)
     text = str(model_card(record, RELEASED))
     probs = {split: softmax(logits.astype(float) / divisor) for split, (logits, _) in record.logits.items()}
-    threshold = threshold_for(probs["validation"], record.logits["validation"][1], 0.10)
+    threshold = threshold_for(probs["validation"], record.logits["validation"][1], 0.10, at_least=10)
     decision = decide(probs["test"], record.logits["test"][1], 0.10, threshold)
     assert 0.5 < decision.accepted / decision.n < 1
     share = f"{decision.accepted / decision.n:.1%}"
@@ -143,7 +145,7 @@ def test_what_is_not_certain_to_help_is_not_folded_and_the_card_says_so(tmp_path
     assert "calibration" not in config
     card = (tmp_path / "run" / "release" / "README.md").read_text()
     assert "No temperature is folded in" in card
-    assert "with the temperature, not folded in (T = " in card
+    assert "| as released | T = " in card
     assert "temperature-scaling" not in card
     saved = load_file(tmp_path / "run" / "release" / "model.safetensors")
     assert all((saved[name] == before[name]).all() for name in saved)
@@ -248,6 +250,12 @@ def test_base_model_is_named_where_it_is_on_the_hub(tmp_path):
         )
         prepare_model(tiny_model("bert"), None, record, tmp_path / "release", "me/based")
         assert ModelCard((tmp_path / "release" / "README.md").read_text()).data.base_model == base
+
+
+def test_a_revision_that_is_no_branch_is_refused(tmp_path):
+    write_run(tmp_path / "run")
+    with pytest.raises(ValueError, match="--revision must be a branch's name"):
+        prepare_run(tmp_path / "run", "me/model", revision='v1"\n```\n<b>')
 
 
 def test_the_metric_spaces_are_the_installed_folders():

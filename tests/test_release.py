@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_batch, tiny_model
+from conftest import PadCollator, tiny_batch, tiny_dataset, tiny_model, training_arguments
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
 from transformers import (
@@ -17,9 +17,11 @@ from transformers import (
 )
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from nlp_mixup import MixupTrainer
 from nlp_mixup.calibration import Temperature, fit_temperature
 from nlp_mixup.models import TextCNNConfig, TextCNNForSequenceClassification, build_word_tokenizer
 from nlp_mixup.release import find_head, fold_temperature, folded, nll_gain, probe_batch
+from nlp_mixup.trainer import logger as trainer_logger
 
 T = Temperature(1.7, 1.5, 1.9, n=400, nll_before=1.0, nll_after=0.9, ece_before=0.1, ece_after=0.02)
 HEADS = {
@@ -228,3 +230,18 @@ def test_the_gain_is_told_from_chance():
     assert nll_gain(3 * logits, honest, fit_temperature(3 * logits, honest)).high < 0
     gain = nll_gain(logits, honest, fit_temperature(logits, honest))
     assert gain.value <= 0 <= gain.high
+
+
+def test_training_on_from_folded_weights_warns_and_forgets_the_temperature(tmp_path, monkeypatch):
+    model = tiny_model("bert")
+    fold_temperature(model, T, tiny_batch())
+    said = []
+    monkeypatch.setattr(trainer_logger, "warning_once", said.append)
+    trainer = MixupTrainer(
+        model=model, args=training_arguments(tmp_path, max_steps=1), train_dataset=tiny_dataset(),
+        data_collator=PadCollator(),
+    )  # fmt: skip
+    assert model.config.calibration["temperature"] == 1.7
+    trainer.train()
+    assert "A temperature was folded into this model" in said[0]
+    assert not hasattr(model.config, "calibration")
