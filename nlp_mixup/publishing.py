@@ -86,7 +86,7 @@ class PushMixin(_Base):
         record, probe = self._run_record(), self._probe()
         if not self.is_world_process_zero():
             return None
-        model: Any = self.accelerator.unwrap_model(self.model)
+        model: Any = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
         if hasattr(model, "merge_and_unload"):
             logger.warning(
                 "The adapters are merged into the weights to be published; this trainer cannot train them on."

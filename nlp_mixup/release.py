@@ -321,7 +321,8 @@ def _evaluating(model: PreTrainedModel) -> Iterator[None]:
 
 
 def _logits(model: PreTrainedModel, probe: Mapping[str, Any]) -> Tensor:
-    outputs = model(**probe)
+    # The class's own forward: after training with autocast the instance's would round to half precision.
+    outputs = type(model).forward(model, **probe)
     return outputs["logits"] if isinstance(outputs, dict) else outputs[0]
 
 

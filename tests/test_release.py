@@ -245,3 +245,12 @@ def test_training_on_from_folded_weights_warns_and_forgets_the_temperature(tmp_p
     trainer.train()
     assert "A temperature was folded into this model" in said[0]
     assert not hasattr(model.config, "calibration")
+
+
+def test_after_training_with_autocast_the_float32_weights_are_folded_as_exactly(tmp_path):
+    trainer = MixupTrainer(
+        model=tiny_model("bert"), args=training_arguments(tmp_path, max_steps=1, bf16=True),
+        train_dataset=tiny_dataset(), data_collator=PadCollator(),
+    )  # fmt: skip
+    trainer.train()
+    assert fold_temperature(trainer.model, T, tiny_batch()).max_error < 1e-6
