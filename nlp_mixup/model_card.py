@@ -53,7 +53,7 @@ SHOWN_SETTINGS = (
     *("mixup_level", "mixup_layer", "mixup_lambda_per", "mixup_carrier", "mixup_mode", "mixup_probability"),
     *("mixup_off_epoch", "mixup_clean_weight", "confidence_penalty", "label_smoothing_factor", "num_train_epochs"),
     *("max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "per_device_train_batch_size"),
-    *("gradient_accumulation_steps", "bf16", "fp16", "max_length", "max_train_samples", "seed"),
+    *("gradient_accumulation_steps", "lora_rank", "bf16", "fp16", "max_length", "max_train_samples", "seed"),
 )
 ALWAYS_SHOWN = ("num_train_epochs", "learning_rate", "per_device_train_batch_size", "seed")
 MIXUP = (

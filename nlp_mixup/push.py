@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import torch
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.utils import validate_repo_id
@@ -92,7 +93,7 @@ def prepare_run(run_folder: Path, repo_id: str, *, revision: str | None = None) 
             f"{run_folder} has no weights: there is no folder model in it. Train the run again, elsewhere: nlp-mixup train "
             f"{run_folder / 'arguments.yaml'} --keep_models last --output_dir FOLDER"
         )
-    model, processing_class = load_classifier(run_folder / "model")
+    model, processing_class = load_classifier(run_folder / "model", record.metrics["label_names"])
     return prepare_model(model, processing_class, record, run_folder / RELEASE, repo_id, revision=revision)
 
 
@@ -266,22 +267,47 @@ def check_repo_id(repo_id: str) -> None:
     validate_repo_id(repo_id)
 
 
-def load_classifier(folder: Path) -> tuple[PreTrainedModel, Any]:
-    """A saved text or image classifier, with its tokenizer or image processor.
+def load_classifier(folder: Path, label_names: Sequence[str]) -> tuple[PreTrainedModel, Any]:
+    """A saved text or image classifier, or adapters with the model below them, and its tokenizer or image processor.
+
+    Args:
+        folder: of save_pretrained.
+        label_names: of the classes, which saved adapters do not hold.
 
     Raises:
-        ValueError: it is neither.
+        ImportError: adapters without peft.
+        ValueError: it is no classifier.
     """
     if (folder / "adapter_config.json").is_file():
-        raise ValueError(
-            f"{folder} holds adapters alone. Push from the trainer, which merges them: trainer.push_to_hub()"
-        )
+        return _load_adapted(folder, label_names)
     architecture = (AutoConfig.from_pretrained(folder).architectures or ["no model"])[0]
     if architecture.endswith("ForSequenceClassification"):
         return AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
     if architecture.endswith("ForImageClassification"):
         return AutoModelForImageClassification.from_pretrained(folder), AutoImageProcessor.from_pretrained(folder)
     raise ValueError(f"{folder} holds {architecture}, which is neither a text nor an image classifier.")
+
+
+def _load_adapted(folder: Path, label_names: Sequence[str]) -> tuple[PreTrainedModel, Any]:
+    try:
+        from peft import PeftConfig, PeftModel
+    except ImportError as error:
+        raise ImportError("The run trained adapters, for which pushing needs peft. Type: pip install peft") from error
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    base = str(PeftConfig.from_pretrained(str(folder)).base_model_name_or_path)
+    config = AutoConfig.from_pretrained(
+        base,
+        num_labels=len(label_names),
+        id2label=dict(enumerate(label_names)),
+        label2id={name: index for index, name in enumerate(label_names)},
+    )
+    if config.get_text_config().pad_token_id is None:
+        config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    # The head, whose shape may be another there, comes with the adapters.
+    model = AutoModelForSequenceClassification.from_pretrained(
+        base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True
+    )
+    return PeftModel.from_pretrained(model, str(folder)), tokenizer
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -15,17 +14,10 @@ import yaml
 from numpy.typing import NDArray
 
 import nlp_mixup
-from nlp_mixup.calibration import (
-    Temperature,
-    describe_calibration,
-    fit_temperature,
-    noise_floor,
-    score_intervals,
-    score_logits,
-    softmax,
-)
+from nlp_mixup.calibration import Temperature
+from nlp_mixup.results import FORMAT, read_run
+from nlp_mixup.scoring import score_run
 
-FORMAT = 2
 # Settings that tell of the machine or the account, and change no number.
 PRIVATE = {
     *("output_dir", "logging_dir", "run_name", "report_to", "project", "trackio_space_id", "disable_tqdm"),
@@ -93,7 +85,7 @@ def read_record(folder: Path) -> RunRecord:
 
     Raises:
         FileNotFoundError: it is no finished run.
-        ValueError: another version wrote it.
+        ValueError: it is not whole, or another version wrote it.
     """
     path = folder / "metrics.json"
     if not path.is_file():
@@ -101,21 +93,14 @@ def read_record(folder: Path) -> RunRecord:
             f"{folder} is no finished run: it has no metrics.json. Give the folder that nlp-mixup train names at its end, "
             "such as runs/quickstart/mixup/seed-0."
         )
-    metrics = json.loads(path.read_text(encoding="utf-8"))
-    if metrics.get("format") != FORMAT:
-        raise ValueError(
-            f"{path} has format {metrics.get('format')}; this version reads format {FORMAT}. Run the recipe again: "
-            f"nlp-mixup train {folder / 'arguments.yaml'} --output_dir FOLDER"
-        )
-    settings = yaml.safe_load((folder / "arguments.yaml").read_text(encoding="utf-8"))
-    settings.pop("arms", None)
+    run = read_run(folder)
     logits = {}
     for split in ("validation", "test"):
         if (folder / f"logits-{split}.npz").is_file():
-            with np.load(folder / f"logits-{split}.npz") as stored:
-                logits[split] = stored["logits"], stored["labels"]
-    public, local = public_settings(settings)
-    return RunRecord(metrics, public, logits, local)
+            stored = run.arrays(f"logits-{split}.npz")
+            logits[split] = stored["logits"], stored["labels"]
+    public, local = public_settings(run.settings)
+    return RunRecord(run.metrics, public, logits, local)
 
 
 def scored_record(
@@ -149,28 +134,11 @@ def scored_record(
     if logits is None or labels is None:
         metrics["temperature_note"] = "there were no held-out rows to fit one on"
         return RunRecord(metrics, public, {}, local)
-    logits = np.asarray(logits, np.float32)
-    scaled = {"raw": (1.0, logits)}
-    try:
-        temperature = fit_temperature(logits, labels)
-    except ValueError as error:
-        metrics["temperature_note"] = str(error)
-    else:
-        metrics["temperature"] = {
-            name: getattr(temperature, name)
-            for name in ("value", "low", "high", "n", "nll_before", "nll_after", "ece_before", "ece_after")
-        }
-        scaled["temperature"] = temperature.value, temperature.apply(logits.astype(np.float64))
-    intervals, verdicts = {}, {}
-    for calibration, (value, table) in scaled.items():
-        scores = score_logits(table, labels, n_bins=n_bins)
-        row = {"arm": arm, "seed": seed, "split": "validation", "calibration": calibration, "temperature": value}
-        metrics["rows"].append({**row, "selection": "as given", **scores})
-        found = score_intervals(table, labels, n_bins=n_bins)
-        intervals[calibration] = {name: [found[name].value, found[name].low, found[name].high] for name in found}
-        verdicts[calibration] = describe_calibration(found["ece"], noise_floor(softmax(table), n_bins=n_bins))
-    metrics["intervals"], metrics["verdicts"] = {"validation": intervals}, {"validation": verdicts}
-    return RunRecord(metrics, public, {"validation": (logits, np.asarray(labels))}, local)
+    predictions = {"validation": (np.asarray(logits, np.float32), np.asarray(labels))}
+    metrics |= score_run(predictions, {}, n_bins=n_bins).metrics
+    named = {"arm": arm, "seed": seed, "selection": "as given"}
+    metrics["rows"] = [named | row for row in metrics["rows"]]
+    return RunRecord(metrics, public, predictions, local)
 
 
 def public_settings(settings: dict[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:

@@ -23,7 +23,8 @@ from nlp_mixup.calibration import Interval, Temperature, difference_intervals
 # Powers of two above 1: multiplying by one rounds nothing and underflows nowhere, so what is linear in a layer follows
 # it bit for bit.
 EXACT_FACTORS = (2.0, 64.0)
-# Largest error of the folded logits, in units of the weights' precision and of the largest logit.
+# Largest error of the folded logits, in units of the weights' precision and of sum_i |w_i h_i| + |b|, whose terms are
+# what is rounded.
 ROUNDINGS = 8
 
 
@@ -172,11 +173,16 @@ def _fold(
     name = find_head(model, probe)
     head: Any = model.get_submodule(name)
     kept = _copies(head)
+    sizes: list[float] = []
     with _evaluating(model):
-        wanted = _logits(model, probe).double() / temperature.value
+        hook = head.register_forward_hook(lambda module, inputs, output: sizes.append(_size(module, inputs[0])))
+        try:
+            wanted = _logits(model, probe).double() / temperature.value
+        finally:
+            hook.remove()
         _scale(head, kept, 1 / temperature.value)
         error = (_logits(model, probe).double() - wanted).abs().max().item()
-    allowed = ROUNDINGS * torch.finfo(head.weight.dtype).eps * wanted.abs().max().item()
+    allowed = ROUNDINGS * torch.finfo(head.weight.dtype).eps * max(sizes) / temperature.value
     if not error <= allowed:
         _scale(head, kept, 1.0)
         raise _refusal(model, f"the folded logits are off by {error:.1e} on the probe batch, allowed {allowed:.1e}")
@@ -290,6 +296,12 @@ def _nonlinearity(
     finally:
         _scale(head, kept, 1.0)
     return None
+
+
+def _size(head: nn.Module, inputs: Tensor) -> float:
+    """The largest sum of absolute terms of which the head makes a number: sum_i |w_i h_i| + |b|."""
+    terms: Any = {name: value.abs().float() for name, value in head.named_parameters()}
+    return nn.functional.linear(inputs.abs().float(), terms["weight"], terms.get("bias")).max().item()
 
 
 def _storage(parameter: Tensor) -> tuple[torch.device, int]:

@@ -1,24 +1,14 @@
 """A finished run's folder in the stored format, made in a second from a random model and generated texts."""
 
-import json
-
 import numpy as np
 import torch
 import yaml
 from transformers import BertConfig, BertForSequenceClassification
 
-import nlp_mixup
-from nlp_mixup.calibration import (
-    describe_calibration,
-    energy_score,
-    fit_temperature,
-    noise_floor,
-    ood_scores,
-    score_intervals,
-    score_logits,
-    softmax,
-)
+from nlp_mixup import results
+from nlp_mixup.calibration import softmax
 from nlp_mixup.models import TextCNNConfig, TextCNNForSequenceClassification, build_word_tokenizer
+from nlp_mixup.scoring import score_run
 
 WORDS = [
     "film",
@@ -96,51 +86,19 @@ def write_run(
 ):
     """Writes a run whose logits are too large by `divisor`; returns its model, tokenizer and (logits, labels) by split."""
     model, tokenizer = build(kind, len(names), names, sharpness)
-    folder.mkdir(parents=True)
-    rows, intervals, verdicts, stored = [], {}, {}, {}
+    stored = {}
     for seed, (split, size) in enumerate(zip(("validation", "test"), n, strict=True), start=1):
         logits = logits_of(model, tokenizer, texts_of(size, seed))
         stored[split] = logits, labels_for(logits, divisor, seed)
-        np.savez_compressed(folder / f"logits-{split}.npz", logits=logits, labels=stored[split][1])
-    temperature = fit_temperature(*stored["validation"])
-    foreign = logits_of(model, tokenizer, [" ".join(["[UNK]"] * (3 + row % 5)) for row in range(100)])
-    np.savez_compressed(folder / "logits-ood-noise.npz", logits=foreign)
-    ood = {"noise": {}}
-    for split, (logits, labels) in stored.items():
-        intervals[split], verdicts[split] = {}, {}
-        for calibration, value in (("raw", 1.0), ("temperature", temperature.value)):
-            scaled = logits.astype(np.float64) / value
-            rows.append(
-                {
-                    "arm": "mixup",
-                    "seed": 0,
-                    "split": split,
-                    "calibration": calibration,
-                    "temperature": value,
-                    "selection": "last epoch",
-                    **score_logits(scaled, labels),
-                }
-            )
-            found = score_intervals(scaled, labels)
-            intervals[split][calibration] = {k: [v.value, v.low, v.high] for k, v in found.items()}
-            verdicts[split][calibration] = describe_calibration(found["ece"], noise_floor(softmax(scaled)))
-            outside = foreign.astype(np.float64) / value
-            ood["noise"][calibration] = {
-                "n": len(outside), "confidence": float(softmax(outside).max(1).mean()),
-                "msp": ood_scores(softmax(scaled).max(1), softmax(outside).max(1)),
-                "energy": ood_scores(energy_score(scaled), energy_score(outside)),
-            }  # fmt: skip
-    fields = ("value", "low", "high", "n", "nll_before", "nll_after", "ece_before", "ece_after")
-    metrics = {
-        "format": 2, "version": nlp_mixup.__version__, "arm": "mixup", "seed": 0, "label_names": list(names),
-        "rows": rows, "intervals": intervals, "verdicts": verdicts,
-        "temperature": {name: getattr(temperature, name) for name in fields}, "temperature_note": None, "ood": ood,
-        "train_runtime": 12.5,
-    }  # fmt: skip
+    noise = {"noise": logits_of(model, tokenizer, [" ".join(["[UNK]"] * (3 + row % 5)) for row in range(100)])}
+    scored = score_run(stored, noise, n_bins=15)
+    results.write_run(
+        folder, {"arm": "mixup", "seed": 0, "selection": "last epoch"}, stored, noise, scored.resamples, scored.confidence,
+        {**scored.metrics, "label_names": list(names), "train_runtime": 12.5},
+    )  # fmt: skip
     model.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
     (folder / "model" / "training_args.bin").write_bytes(b"a pickle")
     content = {**SETTINGS, **(settings or {}), "arms": {"mixup": {}}}
     (folder / "arguments.yaml").write_text(f"# nlp_mixup 0\n{yaml.safe_dump(content)}")
-    (folder / "metrics.json").write_text(json.dumps(metrics))
     return model, tokenizer, stored

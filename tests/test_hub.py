@@ -317,7 +317,7 @@ def test_what_cannot_be_pushed_is_said_in_one_line(author, run, tmp_path):
         ((run, "me/no-token"), {"HF_TOKEN": None}, "There is no token for the Hub. Type: hf auth login"),
         ((run,), {}, "give RUN_FOLDER and OWNER/NAME, or --metrics ORG"),
         ((run, "me/x", "--metrics", "org"), {}, "give RUN_FOLDER and OWNER/NAME, or --metrics ORG"),
-        ((run, "me/x", "--hub_token", "abc"), {}, "push does not know --hub_token abc"),
+        ((run, "me/x", "--hub_token", "abc"), {}, "push takes no such arguments: --hub_token abc"),
     ]:
         refused = author.push(*arguments, **env)
         assert refused["status"] == 2
@@ -325,7 +325,7 @@ def test_what_cannot_be_pushed_is_said_in_one_line(author, run, tmp_path):
     (run / "model" / "README.md").write_text("x")
     metrics = json.loads((run / "metrics.json").read_text())
     (run / "metrics.json").write_text(json.dumps({**metrics, "format": 1}))
-    assert "has format 1; this version reads format 2" in author.push(run, "me/x")["err"]
+    assert "was written by another version of nlp_mixup (format 1; this one reads 2)" in author.push(run, "me/x")["err"]
 
 
 def test_hostile_names_stay_words(server, author, reader, tmp_path):
