@@ -288,7 +288,7 @@ def load_classifier(folder: Path, label_names: Sequence[str]) -> tuple[PreTraine
     raise ValueError(f"{folder} holds {architecture}, which is neither a text nor an image classifier.")
 
 
-def _load_adapted(folder: Path, label_names: Sequence[str]) -> tuple[PreTrainedModel, Any]:
+def _load_adapted(folder: Path, label_names: Sequence[str]) -> tuple[Any, Any]:
     try:
         from peft import PeftConfig, PeftModel
     except ImportError as error:

@@ -108,7 +108,7 @@ def test_other_precisions_are_divided_in_float32_and_verified(dtype):
     wide = torch.promote_types(dtype, torch.float32)
     assert torch.equal(model.classifier.weight, (weight.to(wide) * (1 / 1.7)).to(dtype))
     error = (logits_of(model, batch).double() - before / 1.7).abs().max().item()
-    assert error == folding.max_error <= 2 * torch.finfo(dtype).eps * (before.abs().max().item() / 1.7)
+    assert error == folding.max_error <= 8 * torch.finfo(dtype).eps * (before.abs().max().item() / 1.7)
 
 
 def test_the_context_gives_back_every_bit_and_the_mode():
