@@ -14,10 +14,16 @@ from huggingface_hub import ModelCard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from run_folders import labels_for, write_run
+from run_folders import labels_for, logits_of, texts_of, write_run
 from safetensors.torch import load_file
 from test_release import altered
-from transformers import AutoModelForImageClassification, ViTConfig, ViTForImageClassification, ViTImageProcessor
+from transformers import (
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessor,
+)
 
 from nlp_mixup.calibration import Temperature, softmax
 from nlp_mixup.model_card import Released, decide, inert, model_card, plain, threshold_for
@@ -209,6 +215,28 @@ def test_an_image_classifier_is_released_like_a_text_classifier(tmp_path):
     again = AutoModelForImageClassification.from_pretrained(tmp_path / "run" / "release")
     assert again.config.calibration["folded_into"] == "classifier"
     assert len(stored) == 2
+
+
+def test_a_run_that_trained_adapters_is_released_merged(tmp_path):
+    peft = pytest.importorskip("peft")
+    _, tokenizer, _ = write_run(tmp_path / "run")
+    (tmp_path / "run" / "model").rename(tmp_path / "base")
+    base = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base")
+    adapters = peft.LoraConfig(task_type="SEQ_CLS", r=2, lora_alpha=4, target_modules="all-linear")
+    model = peft.get_peft_model(base, adapters).eval()
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.3)
+    logits = logits_of(model, tokenizer, texts_of(5, 3))
+    model.save_pretrained(tmp_path / "run" / "model")
+    tokenizer.save_pretrained(tmp_path / "run" / "model")
+
+    plan = prepare_run(tmp_path / "run", "me/adapted")
+    assert not [name for name in plan.files if "adapter" in name]
+    released = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run" / "release").eval()
+    assert released.config.id2label == {0: "bad", 1: "good", 2: "so-so"}
+    folded_logits = logits_of(released, tokenizer, texts_of(5, 3))
+    assert folded_logits * released.config.calibration["temperature"] == pytest.approx(logits, rel=1e-4, abs=1e-6)
 
 
 def test_a_second_release_replaces_the_first_whole(tmp_path):
