@@ -56,6 +56,20 @@ def main(argv: list[str] | None = None) -> None:
     report = commands.add_parser("report", help="write a results folder's tables, figures and verdicts anew")
     report.add_argument("folder", metavar="FOLDER", help="the results folder: holds <arm>/seed-<s>/")
 
+    push = commands.add_parser(
+        "push",
+        help="publish a finished run on the Hub, calibrated and with its card; or the two metrics",
+        usage="nlp-mixup push RUN_FOLDER OWNER/NAME [--private] [--revision REV] [--dry-run]\n"
+        "       nlp-mixup push --metrics ORG [--dry-run]",
+        allow_abbrev=False,
+    )
+    push.add_argument("run_folder", nargs="?", metavar="RUN_FOLDER", help="such as runs/quickstart/mixup/seed-0")
+    push.add_argument("repo_id", nargs="?", metavar="OWNER/NAME", help="the repository; made if it is not there")
+    push.add_argument("--metrics", metavar="ORG", help="publish the Spaces ORG/ece and ORG/oe instead of a run")
+    push.add_argument("--private", action="store_true", help="make a new repository private")
+    push.add_argument("--revision", help="branch to commit to; made if it is not there (default: main)")
+    push.add_argument("--dry-run", action="store_true", help="write and list what would be uploaded, and stop")
+
     commands.add_parser("recipes", help="list the shipped recipes")
 
     argv = sys.argv[1:] if argv is None else argv
@@ -83,8 +97,12 @@ def main(argv: list[str] | None = None) -> None:
 
             print(f"\n{field_help(ARGUMENT_CLASSES)}")
         sys.exit(0 if options.help else 2)
-    if options.command in ("recipes", "report") and overrides:
+    if options.command in ("recipes", "report", "push") and overrides:
         parser.error(f"{options.command} takes no such arguments: {' '.join(overrides)}")
+    if options.command == "push" and (
+        (options.metrics is None) == (options.repo_id is None) or (options.metrics and options.run_folder)
+    ):
+        push.error("give RUN_FOLDER and OWNER/NAME, or --metrics ORG")
     try:
         if options.command == "train":
             train_command(options.recipe, options.arm, overrides)
@@ -94,6 +112,8 @@ def main(argv: list[str] | None = None) -> None:
             evaluate_command(options.model, overrides)
         elif options.command == "report":
             report_command(options.folder)
+        elif options.command == "push":
+            push_command(options)
         else:
             recipes_command()
     except KeyboardInterrupt:
@@ -206,6 +226,25 @@ def evaluate_command(model: str, overrides: list[str]) -> None:
         data, options = parse_fields(ARGUMENT_CLASSES, overrides)
         evaluation = evaluate(model, data, options)
         print_evaluation(evaluation, options)
+
+
+def push_command(options: argparse.Namespace) -> None:
+    """Prepares what is to be published, lists it, and uploads exactly that."""
+    with user_errors():
+        from nlp_mixup.push import prepare_metrics, prepare_run, upload
+
+        if options.metrics is not None:
+            plans = prepare_metrics(options.metrics)
+        else:
+            plans = [prepare_run(Path(options.run_folder), options.repo_id, revision=options.revision)]
+        for plan in plans:
+            print(plan)
+        if options.dry_run:
+            print("Nothing was uploaded: --dry-run.")
+            return
+        for plan in plans:
+            commit = upload(plan, private=options.private or None, revision=options.revision)
+            print(f"Published: {commit.commit_url}")
 
 
 def recipes_command() -> None:

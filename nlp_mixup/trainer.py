@@ -26,6 +26,7 @@ from nlp_mixup.embeddings import EmbeddingMixer
 from nlp_mixup.levels import HiddenMixer
 from nlp_mixup.mixing import Mix, draw_layer, draw_mix, interpolate, mixed_cross_entropy
 from nlp_mixup.pairing import Pairing, pool_batches
+from nlp_mixup.publishing import PushMixin
 
 logger = logging.get_logger(__name__)
 
@@ -40,7 +41,7 @@ else:
     _Base = object
 
 
-class MixupMixin(_Base):
+class MixupMixin(PushMixin, _Base):
     """Mixup for any subclass of `Trainer`: ``class MyTrainer(MixupMixin, MyBaseTrainer)``.
 
     Labels stay integers and never reach the model. The loss is the sum over rows divided by the number of labels in the
@@ -357,6 +358,11 @@ class MixupMixin(_Base):
                 "model.config.problem_type='single_label_classification'."
             )
         config.problem_type = "single_label_classification"
+        if getattr(config, "calibration", None):
+            logger.warning_once(
+                f"A temperature was folded into this model ({config.calibration}). Training changes what it was fitted for; the "
+                "record of it goes when training starts. Fit a new one afterwards."
+            )
         if self.args.mixup_alpha > 0 and self.args.mixup_level != "sentence":
             self._level_mixer()  # refuses what it cannot mix
         is_decoder = (
@@ -415,6 +421,7 @@ class _TrainingWatch(TrainerCallback):
         args.check_mixup()
         self._trainer._check_parallelism()
         self._trainer._check_model()
+        self._trainer.model.config.__dict__.pop("calibration", None)
         if self._trainer._mixer is not None:
             self._trainer._mixer.attach()
 

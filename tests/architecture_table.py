@@ -16,9 +16,11 @@ from tiny_architectures import MODEL_TYPES, MissingDependency, forward, tiny_bat
 from torch import Tensor
 
 from nlp_mixup.architectures import HIDDEN_TYPES, REFUSED, check_mixable
+from nlp_mixup.calibration import Temperature
 from nlp_mixup.embeddings import EmbeddingMixer
 from nlp_mixup.levels import HiddenMixer
 from nlp_mixup.mixing import Mix, mixed_cross_entropy
+from nlp_mixup.release import folded
 
 PAGE = Path(__file__).parents[1] / "docs" / "architectures.md"
 TOLERANCE = 1e-5
@@ -36,14 +38,16 @@ padding, rows of 1 to 17 tokens and lambda from 0 to 1:
 - **partner**: that mixing changes the logits, and that the gradient reaches the ids of both partners that it reaches without
   mixup;
 - **steps**: one optimiser step at batch sizes 2, 3 and 5, finite, with the loss of labels mixed like the inputs;
-- **hidden**: the symmetry error at `mixup_level="hidden"`, where that level is allowed.
+- **hidden**: the symmetry error at `mixup_level="hidden"`, where that level is allowed;
+- **temperature folds into**: the layer into which `nlp_mixup.release.fold_temperature` folds T = 1.7 so that the logits are
+  logits / T to within rounding, with right and left padding.
 
 Errors are given as the power of ten above them; `0` is exactly zero. **{proven} types are proven** (errors below 1e-5), {refused}
 refused. `mixup_level="sentence"` interpolates logits and needs nothing from the architecture. `mra` ran without its CUDA
 kernel, that is, without its attention.
 
-| type | verdict | symmetry | lambda 1 | lambda 0 | partner | steps | hidden |
-|---|---|---|---|---|---|---|---|
+| type | verdict | symmetry | lambda 1 | lambda 0 | partner | steps | hidden | temperature folds into |
+|---|---|---|---|---|---|---|---|---|
 """
 
 
@@ -135,6 +139,19 @@ def hidden_error(model, side: str) -> float:
     return worst
 
 
+def folding_head(model) -> str:
+    """The layer that a temperature is folded into, the same one on either side's batch."""
+    temperature = Temperature(1.7, 1.6, 1.8, n=100, nll_before=1.0, nll_after=0.9, ece_before=0.1, ece_after=0.02)
+    heads = set()
+    for side in ("right", "left"):
+        batch = tiny_batch(model, LENGTHS[0], side)
+        del batch["labels"]
+        with folded(model, temperature, batch) as folding:
+            heads.add(folding.head)
+    (head,) = heads
+    return head
+
+
 def power(error: float) -> str:
     """The power of ten above an error; its digits are the machine's."""
     if error == 0:
@@ -147,7 +164,7 @@ def verdicts(page: str) -> list[str]:
     lines = []
     for line in page.splitlines():
         cells = line.split("|")
-        lines.append("|".join(cells[:3] + cells[6:8]) if len(cells) == 10 else line)
+        lines.append("|".join(cells[:3] + cells[6:8] + cells[9:]) if len(cells) == 11 else line)
     return lines
 
 
@@ -158,8 +175,8 @@ def row_of(model_type: str) -> tuple[bool, str]:
     except MissingDependency as error:
         reason = str(error).split(":")[1].split("\n")[0].strip().split(" but ")[0]
         if model_type not in REFUSED:
-            return False, f"| {model_type} | **not refused, not built** | | | | | | |"
-        return False, f"| {model_type} | refused: {reason} | | | | | | |"
+            return False, f"| {model_type} | **not refused, not built** | | | | | | | |"
+        return False, f"| {model_type} | refused: {reason} | | | | | | | |"
     check_mixable(model.config)
     errors = [embedding_errors(model, side) for side in ("right", "left")]
     worst = {name: max(error[name] for error in errors) for name in errors[0]}
@@ -170,6 +187,7 @@ def row_of(model_type: str) -> tuple[bool, str]:
     proven = exact and partner and steps and (hidden is None or hidden < TOLERANCE)
     cells = [power(worst[name]) for name in ("symmetry", "lam1", "lam0")]
     cells += ["yes" if partner else "no", "yes" if steps else "no", "" if hidden is None else power(hidden)]
+    cells.append(f"`{folding_head(tiny_classifier(model_type))}`")
     return proven, f"| {model_type} | {'proven' if proven else '**not proven**'} | {' | '.join(cells)} |"
 
 
@@ -185,7 +203,9 @@ def main() -> None:
         try:
             rows.append(row_of(model_type))
         except Exception as error:  # one type's failure is a row of the table
-            rows.append((False, f"| {model_type} | **failed**: {type(error).__name__} {str(error)[:80]} | | | | | | |"))
+            rows.append(
+                (False, f"| {model_type} | **failed**: {type(error).__name__} {str(error)[:80]} | | | | | | | |")
+            )
     proven = sum(is_proven for is_proven, _ in rows)
     refused = sum("| refused: " in row for _, row in rows)
     page = HEADER.format(total=len(rows), version=transformers.__version__, proven=proven, refused=refused)

@@ -12,9 +12,11 @@ from test_trainer import batches, build, gradient_of, replay, train
 from transformers import EarlyStoppingCallback, TrainerCallback
 
 from nlp_mixup import MixupTrainer, calibration_metrics
+from nlp_mixup.calibration import Temperature
 from nlp_mixup.embeddings import EmbeddingMixer, choose_carriers
 from nlp_mixup.levels import HiddenMixer
 from nlp_mixup.mixing import Mix
+from nlp_mixup.release import fold_temperature, merge_adapters
 
 LEVELS = [{"mixup_level": "embedding"}, {"mixup_level": "hidden", "mixup_layer": [1]}]
 LEVEL_NAMES = ["embedding", "hidden"]
@@ -413,3 +415,23 @@ def test_the_adapters_of_a_mixer_leave_no_hook_behind():
     assert sum(len(module._forward_hooks) for module in model.modules()) == before + 1
     mixer.detach()
     assert sum(len(module._forward_hooks) for module in model.modules()) == before
+
+
+@pytest.mark.parametrize("model_type", ["bert", "llama"])
+@pytest.mark.parametrize("kind", ["lora", "lora_embedding", "modules_to_save"])
+def test_a_temperature_is_folded_behind_merged_adapters(kind, model_type):
+    model, batch = adapted(kind, model_type), tiny_batch()
+    with torch.no_grad():
+        before = model(**batch).logits
+    temperature = Temperature(1.7, 1.5, 1.9, n=400, nll_before=1.0, nll_after=0.9, ece_before=0.1, ece_after=0.02)
+    merged = merge_adapters(model)
+    folding = fold_temperature(merged, temperature, batch)
+    assert folding.head == ("classifier" if model_type == "bert" else "score")
+    assert not [name for name, _ in merged.named_parameters() if "lora" in name]
+    with torch.no_grad():
+        torch.testing.assert_close(merged(**batch).logits, before / 1.7, atol=1e-5, rtol=1e-5)
+
+
+def test_adapters_that_do_not_merge_are_refused():
+    with pytest.raises(ValueError, match="PROMPT_TUNING adapters are no change of the model's weights"):
+        merge_adapters(adapted("prompt_tuning"))

@@ -21,15 +21,20 @@ MODULES = sorted(
 )
 # Room -> the rooms of the package that it may import.
 ARROWS = {
-    "cli": {"recipe", "experiment", "report", "doctor"},
+    "cli": {"recipe", "experiment", "report", "doctor", "push"},
     "doctor": {"arguments", "calibration", "data", "figures", "label_map", "models", "results"},
     "label_map": {"rows"},
     "experiment": {"recipe", "arguments", "trainer", "data", "ood", "models", "calibration", "scoring", "results"},
     "recipe": {"arguments"},
-    "trainer": {"arguments", "embeddings", "levels", "pairing", "mixing", "architectures", "calibration"},
+    "trainer": {"arguments", "embeddings", "levels", "pairing", "mixing", "architectures", "publishing"},
+    "publishing": {"push", "record", "model_card", "release"},
     "embeddings": {"architectures", "mixing"},
     "levels": {"architectures", "mixing"},
     "pairing": {"mixing"},
+    "push": {"release", "model_card", "record", "models", "metrics"},
+    "release": {"calibration"},
+    "model_card": {"arguments", "calibration", "figures", "record"},
+    "record": {"calibration", "results", "scoring"},
     "report": {
         "arguments",
         "calibration",

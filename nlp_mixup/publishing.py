@@ -1,0 +1,180 @@
+"""`Trainer.push_to_hub` as a calibrated release: folded weights, card and settings instead of pickled arguments."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from huggingface_hub import CommitInfo, HfApi
+from transformers import Trainer
+from transformers.utils import logging
+
+if TYPE_CHECKING:
+    from nlp_mixup.record import RunRecord
+
+    _Base = Trainer
+else:
+    _Base = object
+
+logger = logging.get_logger(__name__)
+
+
+class PushMixin(_Base):
+    """The part of `MixupMixin` that publishes."""
+
+    def push_to_hub(  # type: ignore[override]  # Trainer's **kwargs, by their names
+        self,
+        commit_message: str | None = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        *,
+        language: str | None = None,
+        license: str | None = None,
+        tags: str | list[str] | None = None,
+        model_name: str | None = None,
+        finetuned_from: str | None = None,
+        tasks: str | list[str] | None = None,
+        dataset_tags: str | list[str] | None = None,
+        dataset: str | list[str] | None = None,
+        dataset_args: str | list[str] | None = None,
+    ) -> CommitInfo | Future[CommitInfo] | None:
+        """Publishes the model as ``nlp-mixup push`` does; what is published lies in ``output_dir/release``.
+
+        The temperature is fitted on ``eval_dataset`` and folded into the published weights if that is known to help; the
+        trainer keeps its own weights, but for PEFT adapters, which are merged and cannot be trained on. In the folder of
+        a finished run, what that run stored is published. ``training_args.bin``, a pickle, never is.
+
+        Args:
+            commit_message: of the commit.
+            blocking: wait for the upload; otherwise a future is returned.
+            token: instead of the environment's or the stored one.
+            revision: branch to commit to.
+            private: whether a new repository is private.
+            language: of the texts, for the card.
+            license: of the weights, for the card.
+            tags: for the card.
+            model_name: unused, as are tasks and dataset_args: the card takes them from the repository and the model.
+            finetuned_from: id on the Hub of the model that was fine-tuned.
+            tasks: see model_name.
+            dataset_tags: id on the Hub of the data set.
+            dataset: its name, where it is not on the Hub.
+            dataset_args: see model_name.
+
+        Returns:
+            What the Hub says of the commit, or a future of it; None on all processes but the first.
+
+        Raises:
+            ValueError: there is no token, or the weights are spread over several processes.
+            UploadError: the upload did not finish; the message says how to go on.
+        """
+        from nlp_mixup.push import RELEASE, prepare_model, upload
+
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            raise ValueError(
+                "The weights are spread over several processes, where no temperature can be folded in. Save them with "
+                "trainer.save_model(), load them in one process, and push with nlp_mixup.push.prepare_model and upload."
+            )
+        self.callback_handler.on_push_begin(self.args, self.state, self.control)
+        if self.hub_model_id is None:
+            self.init_hf_repo(token=token, private=private)
+        record, probe = self._run_record(), self._probe()
+        if not self.is_world_process_zero():
+            return None
+        model: Any = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
+        if hasattr(model, "merge_and_unload"):
+            logger.warning(
+                "The adapters are merged into the weights to be published; this trainer cannot train them on."
+            )
+            model = self.model = self.model_wrapped = model.merge_and_unload()
+        plan = prepare_model(
+            model,
+            self.processing_class,
+            record,
+            Path(str(self.args.output_dir)) / RELEASE,
+            str(self.hub_model_id),
+            probe=probe,
+            revision=revision or self.args.hub_revision,
+            base_model=finetuned_from,
+            dataset=_first(dataset_tags) or _first(dataset),
+            language=language,
+            license=license,
+            tags=[tags] if isinstance(tags, str) else tags or [],
+        )
+        logger.info(str(plan))
+        settings: dict[str, Any] = {
+            "private": private, "revision": revision or self.args.hub_revision, "token": token,
+            "message": commit_message or "End of training",
+        }  # fmt: skip
+        if not blocking:
+            return HfApi().run_as_future(upload, plan, **settings)
+        return upload(plan, **settings)
+
+    def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
+        """Checkpoints stay here: they hold pickles and unfolded weights."""
+        logger.warning_once(
+            "hub_strategy: checkpoints are not uploaded, since they hold pickled arguments. trainer.push_to_hub() publishes "
+            "the model when training has ended."
+        )
+
+    def _run_record(self) -> RunRecord:
+        """What the run in output_dir stored, or the scores of `eval_dataset`, on every process."""
+        from nlp_mixup.model_card import DEFAULTS, SHOWN_SETTINGS
+        from nlp_mixup.record import read_record, scored_record
+
+        folder = Path(str(self.args.output_dir))
+        if (folder / "metrics.json").is_file():
+            return read_record(folder)
+        model: Any = self.model
+        config = model.config
+        settings = {"model_name_or_path": config._name_or_path} if config._name_or_path else {}
+        settings["mixup_alpha"] = getattr(self.args, "mixup_alpha", 0.0)
+        for name in SHOWN_SETTINGS:
+            value = getattr(self.args, name, DEFAULTS.get(name))
+            value = value.value if isinstance(value, Enum) else value
+            if value != DEFAULTS.get(name):
+                settings[name] = value
+        logits, labels = self._evaluation_logits()
+        return scored_record(
+            logits,
+            labels,
+            label_names=[config.id2label[index] for index in range(config.num_labels)],
+            settings=settings,
+            arm="mixup" if settings["mixup_alpha"] > 0 else "no_mixup",
+            seed=self.args.seed,
+        )
+
+    def _held_out(self) -> Any:
+        """The evaluation rows; of several sets the first."""
+        dataset: Any = self.eval_dataset
+        return next(iter(dataset.values())) if isinstance(dataset, dict) else dataset
+
+    def _probe(self) -> dict[str, Any] | None:
+        """The first batch of the evaluation rows, without labels; torch's random stream stays where it is."""
+        dataset = self._held_out()
+        if dataset is None:
+            return None
+        with torch.random.fork_rng():
+            batch = self._prepare_inputs(next(iter(self.get_eval_dataloader(dataset))))
+        return {name: value for name, value in batch.items() if name not in ("labels", "label")}
+
+    def _evaluation_logits(self) -> tuple[Any, Any]:
+        dataset = self._held_out()
+        if dataset is None:
+            return None, None
+        output = self.predict(dataset)
+        logits = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
+        labels, model = output.label_ids, cast(Any, self.model)
+        if labels is None or np.ndim(logits) != 2 or logits.shape[1] != model.config.num_labels:
+            return None, None
+        known = np.asarray(labels) != -100
+        return logits[known], np.asarray(labels)[known]
+
+
+def _first(names: str | list[str] | None) -> str | None:
+    return next(iter(names), None) if isinstance(names, list) else names

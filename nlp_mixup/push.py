@@ -1,0 +1,399 @@
+"""Publishing on the Hub: a finished run as a calibrated model with its card, and the two metrics as Spaces.
+
+The token comes from the environment (HF_TOKEN) or from ``hf auth login``; it goes into requests and nowhere else. One
+commit holds exactly the files that were listed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_token
+from huggingface_hub.errors import HfHubHTTPError, HTTPError
+from huggingface_hub.utils import validate_repo_id
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+)
+
+from nlp_mixup.metrics import METRICS, metric_path
+from nlp_mixup.model_card import Released, model_card, reliability_png
+from nlp_mixup.models import TextCNNConfig, TextCNNForSequenceClassification
+from nlp_mixup.record import HUB_ID, RunRecord, read_record
+from nlp_mixup.release import folded, merge_adapters, nll_gain, probe_batch
+
+RELEASE = "release"  # folder of a run in which lies what it publishes
+# What the package calls a model -> what it is on the Hub.
+BUILT_IN = {"text-cnn": None, "minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+ATTEMPTS, FIRST_WAIT = 3, 1.0
+TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
+Result = TypeVar("Result")
+
+
+class UploadError(OSError):
+    """An upload that did not finish, in one line that says how to go on."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Files for one repository, by the names they will have there.
+
+    Args:
+        repo_id: ``owner/name``.
+        repo_type: ``model`` or ``space``.
+        files: name in the repository -> local file.
+        note: what a user should know of them, in one line.
+    """
+
+    repo_id: str
+    repo_type: str
+    files: dict[str, Path]
+    note: str = ""
+
+    def __str__(self) -> str:
+        """One line per file, with its size."""
+        sizes = {name: f"{path.stat().st_size:,}" for name, path in sorted(self.files.items())}
+        width = max(map(len, sizes.values()))
+        lines = [
+            f"{self.repo_type} {self.repo_id}:",
+            *(f"  {size:>{width}} bytes  {name}" for name, size in sizes.items()),
+        ]
+        return "\n".join([*lines, *([self.note] if self.note else [])])
+
+
+def prepare_run(run_folder: Path, repo_id: str, *, revision: str | None = None) -> Upload:
+    """Writes what a finished run publishes into its folder ``release``; the rest of it stays as it is.
+
+    Args:
+        run_folder: ``OUT/<arm>/seed-<s>``.
+        repo_id: ``owner/name``.
+        revision: branch that will be pushed to, for the card's example.
+
+    Raises:
+        FileNotFoundError: it is no finished run, or its weights were not kept.
+        ValueError: the id is none, or the run cannot be released; the message says why.
+    """
+    check_repo_id(repo_id)
+    record = read_record(run_folder)
+    if not (run_folder / "model").is_dir():
+        raise FileNotFoundError(
+            f"{run_folder} has no weights: there is no folder model in it. Train the run again, elsewhere: nlp-mixup train "
+            f"{run_folder / 'arguments.yaml'} --keep_models last --output_dir FOLDER"
+        )
+    model, processing_class = load_classifier(run_folder / "model", record.metrics["label_names"])
+    return prepare_model(model, processing_class, record, run_folder / RELEASE, repo_id, revision=revision)
+
+
+def prepare_model(
+    model: PreTrainedModel,
+    processing_class: Any,
+    record: RunRecord,
+    folder: Path,
+    repo_id: str,
+    *,
+    probe: Mapping[str, Any] | None = None,
+    revision: str | None = None,
+    base_model: str | None = None,
+    dataset: str | None = None,
+    language: str | None = None,
+    license: str | None = None,
+    tags: Sequence[str] = (),
+) -> Upload:
+    """Writes weights with the temperature folded in, card, diagram and settings into a folder.
+
+    The model itself is given back as it was, but for adapters, which stay merged. Its temperature is folded in only if
+    the paired gain in validation NLL is certain, and the layer for it is found; the card says which.
+
+    Args:
+        model: the classifier; a PEFT model's adapters are merged first.
+        processing_class: its tokenizer or image processor, or None.
+        record: what was measured.
+        folder: is replaced.
+        repo_id: ``owner/name``.
+        probe: a batch of inputs to verify the folding on, where the processing class makes none.
+        revision: branch that will be pushed to.
+        base_model: id on the Hub of the model that was fine-tuned, where the run's settings do not name it.
+        dataset: the data's name or id, likewise.
+        language: of the texts, such as ``en``.
+        license: of the weights, such as ``apache-2.0``.
+        tags: for the card.
+
+    Raises:
+        ValueError: the model carries a temperature already.
+    """
+    if revision is not None and re.fullmatch(r"[\w./-]+", revision) is None:
+        raise ValueError(f"--revision must be a branch's name, such as main or v1.0, got {revision!r}.")
+    model = merge_adapters(model)
+    if getattr(model.config, "calibration", None):
+        raise ValueError(
+            f"{type(model).__name__} carries a temperature already (config.calibration), so the run's numbers are not those of "
+            "its logits. Push the weights from before folding."
+        )
+    architecture = type(model).__name__
+    is_image = architecture.endswith("ForImageClassification")
+    remote_code = None
+    if isinstance(model, TextCNNForSequenceClassification):
+        TextCNNConfig.register_for_auto_class()
+        TextCNNForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
+        remote_code = "text_cnn.py"
+
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    if processing_class is not None:
+        processing_class.save_pretrained(partial)  # before it is used, which leaves traces in it
+    with _folded_if_it_helps(model, processing_class, record, probe) as (is_folded, note):
+        model.save_pretrained(partial)
+    _forget_folders(partial)
+    released = Released(
+        repo_id=repo_id,
+        task="image-classification" if is_image else "text-classification",
+        architecture=architecture,
+        n_parameters=model.num_parameters(),
+        folded=is_folded,
+        folding_note=note,
+        base_model=_base_model(record, base_model),
+        remote_code=remote_code,
+        revision=revision,
+        language=language,
+        license=license,
+        tags=tuple(tags),
+        dataset=dataset,
+    )
+    model_card(record, released).save(partial / "README.md")
+    (partial / "arguments.yaml").write_text(record.arguments_yaml(), encoding="utf-8")
+    diagram = reliability_png(record, folded=is_folded)
+    if diagram is not None:
+        (partial / "reliability.png").write_bytes(diagram)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+    return Upload(repo_id, "model", files, note)
+
+
+def prepare_metrics(organisation: str) -> list[Upload]:
+    """The Spaces ``organisation/ece`` and ``organisation/oe``, for ``evaluate.load("organisation/ece")``.
+
+    Raises:
+        ValueError: the organisation is no name on the Hub.
+    """
+    uploads = []
+    for metric in METRICS:
+        repo_id = f"{organisation}/{metric}"
+        check_repo_id(repo_id)
+        root = Path(metric_path(metric))
+        paths = [path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+        uploads.append(Upload(repo_id, "space", {path.relative_to(root).as_posix(): path for path in paths}))
+    return uploads
+
+
+def upload(
+    plan: Upload,
+    *,
+    private: bool | None = None,
+    revision: str | None = None,
+    token: str | None = None,
+    message: str = "",
+) -> CommitInfo:
+    """Makes the repository if it is not there, and commits the plan's files, all or none.
+
+    What a busy or broken server refuses for the moment is tried again; files that it has already are not sent twice.
+
+    Args:
+        plan: what to upload.
+        private: whether a new repository is private; an existing one stays as it is.
+        revision: branch to commit to; made if it is not there.
+        token: instead of the environment's or the stored one.
+        message: of the commit.
+
+    Returns:
+        What the Hub says of the commit, its address among it.
+
+    Raises:
+        ValueError: there is no token, or it stands in one of the files.
+        UploadError: the Hub refused, or could not be reached; no local file is changed.
+    """
+    token = token or get_token()
+    if token is None:
+        raise ValueError(
+            "There is no token for the Hub. Type: hf auth login, or set the environment variable HF_TOKEN."
+        )
+    _check_no_secret(plan, token)
+    api = HfApi(token=token)
+
+    def make_repository() -> None:
+        sdk = "gradio" if plan.repo_type == "space" else None
+        api.create_repo(plan.repo_id, repo_type=plan.repo_type, private=private, exist_ok=True, space_sdk=sdk)
+
+    def make_branch() -> None:
+        api.create_branch(plan.repo_id, repo_type=plan.repo_type, branch=str(revision), exist_ok=True)
+
+    def commit() -> CommitInfo:
+        operations = [CommitOperationAdd(name, str(path)) for name, path in sorted(plan.files.items())]
+        return api.create_commit(
+            plan.repo_id,
+            operations,
+            commit_message=message or "Upload by nlp-mixup push",
+            repo_type=plan.repo_type,
+            revision=revision,
+        )
+
+    _with_retries(plan, make_repository)
+    if revision is not None:
+        _with_retries(plan, make_branch)
+    return _with_retries(plan, commit)
+
+
+def check_repo_id(repo_id: str) -> None:
+    """Raises ValueError where a repository cannot be called so.
+
+    >>> check_repo_id("me/my-model")
+    """
+    if HUB_ID.fullmatch(repo_id) is None:
+        raise ValueError(f"REPO_ID must be owner/name, such as me/my-model, got {repo_id!r}.")
+    validate_repo_id(repo_id)
+
+
+def load_classifier(folder: Path, label_names: Sequence[str]) -> tuple[PreTrainedModel, Any]:
+    """A saved text or image classifier, or adapters with the model below them, and its tokenizer or image processor.
+
+    Args:
+        folder: of save_pretrained.
+        label_names: of the classes, which saved adapters do not hold.
+
+    Raises:
+        ImportError: adapters without peft.
+        ValueError: it is no classifier.
+    """
+    if (folder / "adapter_config.json").is_file():
+        return _load_adapted(folder, label_names)
+    architecture = (AutoConfig.from_pretrained(folder).architectures or ["no model"])[0]
+    if architecture.endswith("ForSequenceClassification"):
+        return AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    if architecture.endswith("ForImageClassification"):
+        return AutoModelForImageClassification.from_pretrained(folder), AutoImageProcessor.from_pretrained(folder)
+    raise ValueError(f"{folder} holds {architecture}, which is neither a text nor an image classifier.")
+
+
+def _load_adapted(folder: Path, label_names: Sequence[str]) -> tuple[Any, Any]:
+    try:
+        from peft import PeftConfig, PeftModel
+    except ImportError as error:
+        raise ImportError("The run trained adapters, for which pushing needs peft. Type: pip install peft") from error
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    base = str(PeftConfig.from_pretrained(str(folder)).base_model_name_or_path)
+    config = AutoConfig.from_pretrained(
+        base,
+        num_labels=len(label_names),
+        id2label=dict(enumerate(label_names)),
+        label2id={name: index for index, name in enumerate(label_names)},
+    )
+    if config.get_text_config().pad_token_id is None:
+        config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    # The head, whose shape may be another there, comes with the adapters.
+    model = AutoModelForSequenceClassification.from_pretrained(
+        base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True
+    )
+    return PeftModel.from_pretrained(model, str(folder)), tokenizer
+
+
+@contextlib.contextmanager
+def _folded_if_it_helps(
+    model: PreTrainedModel, processing_class: Any, record: RunRecord, probe: Mapping[str, Any] | None
+) -> Iterator[tuple[bool, str]]:
+    """The model with its temperature folded in where that is known to help, and a sentence on what was done or why not."""
+    temperature = record.temperature
+    if temperature is None:
+        reason = record.metrics.get("temperature_note") or "none was fitted"
+        yield False, f"No temperature is folded in: {reason}."
+        return
+    rows = f"fitted on {temperature.n:,} validation rows"
+    fitted = f"T = {temperature.value:.3f} ({temperature.low:.3f} to {temperature.high:.3f}), {rows}"
+    gain = nll_gain(*record.logits["validation"], temperature)
+    change = f"{gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}, paired, 95 %)"
+    if gain.high >= 0:
+        yield False, f"No temperature is folded in: {fitted}, changes their NLL by {change}, which may be nothing."
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            batch = probe_batch(model, processing_class) if probe is None else probe
+            folding = stack.enter_context(folded(model, temperature, batch))
+        except ValueError as error:
+            yield False, f"No temperature is folded in, though {fitted}, changes their NLL by {change}. {error}"
+            return
+        yield (
+            True,
+            f"The temperature {fitted}, is folded in: the weight and bias of the last layer, {folding.head}, are divided by T. The "
+            f"NLL of these rows changes by {change}. Verified before saving: on {folding.n_probe} probe rows the logits are "
+            f"logits / T to within {folding.max_error:.1e}. The class predicted for a row stays the same.",
+        )
+
+
+def _base_model(record: RunRecord, given: str | None) -> str | None:
+    """The Hub's id of the model that was fine-tuned; None for a local folder or weights drawn at random."""
+    if given is not None:
+        return None if Path(given).exists() or re.fullmatch(r"[\w.-]+(/[\w.-]+)?", given) is None else given
+    name = record.settings.get("model_name_or_path")
+    if name is None or "model_name_or_path" in record.local:
+        return None
+    return BUILT_IN.get(name, name)
+
+
+def _forget_folders(folder: Path) -> None:
+    """Takes the local folder that a model or tokenizer was loaded from out of the saved configurations."""
+    for path in folder.glob("*.json"):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(content, dict) and content.keys() & {"name_or_path", "_name_or_path"}:
+            kept = {key: value for key, value in content.items() if key not in ("name_or_path", "_name_or_path")}
+            path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _check_no_secret(plan: Upload, token: str) -> None:
+    for name, path in plan.files.items():
+        if path.suffix != ".safetensors" and token.encode() in path.read_bytes():
+            raise ValueError(f"{path} contains your token for the Hub. Nothing was uploaded; take it out of {name}.")
+
+
+def _with_retries(plan: Upload, action: Callable[[], Result]) -> Result:
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return action()
+        except (HTTPError, RuntimeError, OSError) as error:
+            # The transfer of a single file wraps the request's own error in a RuntimeError.
+            cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
+            status = cause.response.status_code if isinstance(cause, HfHubHTTPError) else None
+            if attempt == ATTEMPTS or not (status is None or status in TRANSIENT):
+                raise UploadError(_failure(plan, cause, status)) from error
+            time.sleep(FIRST_WAIT * 2 ** (attempt - 1))
+
+
+def _failure(plan: Upload, error: BaseException, status: int | None) -> str:
+    """One line: what happened, what it may be, that nothing is lost, how to go on."""
+    first_line = (str(error).splitlines() or [""])[0]
+    what = f"the server answered {status}" if status else f"{type(error).__name__}: {first_line}".removesuffix(": ")
+    advice = {
+        401: "The token is missing, expired or mistyped: hf auth login, or HF_TOKEN",
+        403: f"The token may not write to {plan.repo_id}: use one with write access",
+        404: f"There is no {plan.repo_id}, or the token may not see it",
+        409: f"{plan.repo_id} is being changed by somebody else, or its name is taken",
+        413: "A file is too large for the Hub",
+    }.get(status or 0, "The server may be busy, or the network down")
+    return (
+        f"The upload to {plan.repo_id} did not finish: {what}. {advice}. Every local file is as it was, and nothing half-done is "
+        "visible on the Hub. To go on, run the same command again."
+    )

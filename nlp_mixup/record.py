@@ -1,0 +1,179 @@
+"""What a finished run stored, as others may see it: scores, predictions, and settings without folders or accounts."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+import nlp_mixup
+from nlp_mixup.calibration import Temperature
+from nlp_mixup.results import FORMAT, read_run
+from nlp_mixup.scoring import score_run
+
+# Settings that tell of the machine or the account, and change no number.
+PRIVATE = {
+    *("output_dir", "logging_dir", "run_name", "report_to", "project", "trackio_space_id", "disable_tqdm"),
+    *(
+        "hub_model_id",
+        "hub_strategy",
+        "hub_token",
+        "hub_private_repo",
+        "hub_always_push",
+        "hub_revision",
+        "push_to_hub",
+    ),
+}
+FILES = {"train_file", "validation_file", "test_file", "glove_file"}
+IDS = {"dataset_name", "model_name_or_path", "tokenizer_name"}  # of the Hub, or local folders
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run's numbers and settings, fit to be published.
+
+    Args:
+        metrics: what metrics.json holds.
+        settings: flat, as a recipe would have them; local files by their names alone.
+        logits: split -> logits (n, k) and labels (n,).
+        local: settings whose value was a file or folder of this machine.
+    """
+
+    metrics: dict[str, Any]
+    settings: dict[str, Any]
+    logits: dict[str, tuple[NDArray[Any], NDArray[Any]]]
+    local: frozenset[str] = field(default_factory=frozenset)
+
+    @property
+    def split(self) -> str | None:
+        """The split that the card reports: test, or validation where there is none, or nothing."""
+        return next((split for split in ("test", "validation") if split in self.logits), None)
+
+    @property
+    def temperature(self) -> Temperature | None:
+        stored = self.metrics.get("temperature")
+        return None if stored is None else Temperature(**stored)
+
+    def row(self, split: str, calibration: str) -> dict[str, Any] | None:
+        """The scores of a split with or without temperature, as stored; None where there are none."""
+        rows = self.metrics["rows"]
+        return next((row for row in rows if (row["split"], row["calibration"]) == (split, calibration)), None)
+
+    def arguments_yaml(self) -> str:
+        """The settings as a recipe: what replaces the pickled arguments."""
+        header = (
+            f"# Arm {self.metrics['arm']}, seed {self.metrics['seed']}, nlp_mixup {self.metrics['version']}. Local files are "
+            "given by name.\n# Run it again: nlp-mixup train arguments.yaml --output_dir FOLDER\n"
+        )
+        content = {**self.settings, "arms": {self.metrics["arm"]: {}}}
+        return header + yaml.safe_dump(content, sort_keys=True, allow_unicode=False)
+
+
+def read_record(folder: Path) -> RunRecord:
+    """Reads a run folder.
+
+    Args:
+        folder: ``OUT/<arm>/seed-<s>``.
+
+    Raises:
+        FileNotFoundError: it is no finished run.
+        ValueError: it is not whole, or another version wrote it.
+    """
+    path = folder / "metrics.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{folder} is no finished run: it has no metrics.json. Give the folder that nlp-mixup train names at its end, "
+            "such as runs/quickstart/mixup/seed-0."
+        )
+    run = read_run(folder)
+    logits = {}
+    for split in ("validation", "test"):
+        if (folder / f"logits-{split}.npz").is_file():
+            stored = run.arrays(f"logits-{split}.npz")
+            logits[split] = stored["logits"], stored["labels"]
+    public, local = public_settings(run.settings)
+    return RunRecord(run.metrics, public, logits, local)
+
+
+def scored_record(
+    logits: NDArray[Any] | None,
+    labels: NDArray[Any] | None,
+    *,
+    label_names: Sequence[str],
+    settings: Mapping[str, Any],
+    arm: str,
+    seed: int,
+    n_bins: int = 15,
+) -> RunRecord:
+    """The record of a model trained outside the command line, from its predictions on held-out rows.
+
+    The temperature is fitted on the same rows that it is then scored on, and the record says "validation" of them.
+
+    Args:
+        logits: (n, k), or None where there are no held-out rows.
+        labels: (n,) class indices.
+        label_names: of the k classes.
+        settings: arguments of the training.
+        arm: a name for this way of training.
+        seed: of the training.
+        n_bins: equal-width bins of ECE and OE.
+    """
+    metrics: dict[str, Any] = {
+        "format": FORMAT, "version": nlp_mixup.__version__, "arm": arm, "seed": seed, "label_names": list(label_names),
+        "rows": [], "intervals": {}, "verdicts": {}, "temperature": None, "temperature_note": None, "ood": {},
+    }  # fmt: skip
+    public, local = public_settings(dict(settings))
+    if logits is None or labels is None:
+        metrics["temperature_note"] = "there were no held-out rows to fit one on"
+        return RunRecord(metrics, public, {}, local)
+    predictions = {"validation": (np.asarray(logits, np.float32), np.asarray(labels))}
+    metrics |= score_run(predictions, {}, n_bins=n_bins).metrics
+    named = {"arm": arm, "seed": seed, "selection": "as given"}
+    metrics["rows"] = [named | row for row in metrics["rows"]]
+    return RunRecord(metrics, public, predictions, local)
+
+
+def public_settings(settings: dict[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
+    """Settings without accounts and folders: a local file is given by its name.
+
+    Returns:
+        The settings, and the names of those that were local files or folders.
+
+    Example:
+        >>> public_settings({"seed": 1, "output_dir": "/home/me/runs", "train_file": "/home/me/private/train.csv"})
+        ({'seed': 1, 'train_file': 'train.csv'}, frozenset({'train_file'}))
+    """
+    public, local = {}, set()
+    for name, value in settings.items():
+        if name in PRIVATE:
+            continue
+        is_folder = name in IDS and re.search(r"[/\\]", value or "") and HUB_ID.fullmatch(value) is None
+        public[name] = _without_folders(value, is_file=name in FILES or bool(is_folder))
+        if name in FILES or public[name] != value:
+            local.add(name)
+    return public, frozenset(local)
+
+
+def _without_folders(value: Any, *, is_file: bool = False) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_folders(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_folders(item) for item in value]
+    if not isinstance(value, str):
+        return value
+    name, equals, rest = value.partition("=")  # NAME=FILE[:COLUMN=VALUE] of ood_files
+    if equals and re.fullmatch(r"[\w.-]+", name):
+        file, *chosen = re.split(r":(?=[^:/\\]+=)", rest, maxsplit=1)
+        return "".join([name, equals, _without_folders(file, is_file=True), *(f":{part}" for part in chosen)])
+    is_absolute = value.startswith(("/", "~", ".", "\\")) or re.match(r"[A-Za-z]:[/\\]", value)
+    if is_file or is_absolute or (re.search(r"[/\\]", value) and os.path.exists(value)):
+        return re.split(r"[/\\]", value.rstrip("/\\"))[-1]
+    return value

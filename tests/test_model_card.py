@@ -1,0 +1,296 @@
+"""The card and the record behind it: numbers by hand, free text inert in Markdown and valid in YAML, nothing private."""
+
+import json
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import tiny_model
+from huggingface_hub import ModelCard
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from run_folders import labels_for, logits_of, texts_of, write_run
+from safetensors.torch import load_file
+from test_release import altered
+from transformers import (
+    AutoModelForImageClassification,
+    AutoModelForSequenceClassification,
+    ViTConfig,
+    ViTForImageClassification,
+    ViTImageProcessor,
+)
+
+from nlp_mixup.calibration import Temperature, softmax
+from nlp_mixup.model_card import Released, decide, inert, model_card, plain, threshold_for
+from nlp_mixup.push import prepare_metrics, prepare_model, prepare_run
+from nlp_mixup.record import public_settings, read_record, scored_record
+from nlp_mixup.release import folded
+
+MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+RELEASED = Released("me/model", "text-classification", "BertForSequenceClassification", 10, True, "a note")
+
+FOUR_ROWS = scored_record(
+    np.array([[0.0, 2.0], [1.0, 0.0], [0.0, 1.0], [0.3, 0.0]]), np.array([1, 0, 0, 0]), label_names=["a", "b"],
+    settings={}, arm="mixup", seed=0,
+)  # fmt: skip
+
+
+class Cells(HTMLParser):
+    """The text of every table cell, and every tag that is none of the table's."""
+
+    def __init__(self):
+        super().__init__()
+        self.cells, self.tags = [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag in ("td", "th"):
+            self.cells.append("")
+        if tag not in ("table", "thead", "tbody", "tr", "th", "td"):
+            self.tags.append(tag)
+
+    def handle_data(self, data):
+        if self.cells:
+            self.cells[-1] += data.rstrip("\n")
+
+
+def rendered(name):
+    page = Cells()
+    page.feed(MARKDOWN.render(f"| id | label |\n| ---: | --- |\n| 0 | {inert(name)} |\n| 1 | end |\n"))
+    return page
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.text())
+@example("]]></script><img src=x onerror=alert(1)>")
+@example("| a | b |\n| - | - |")
+@example("\u202eevil")
+@example("[x](javascript:alert(1)) ![y](z) <http://a> **b** __c__ ~~d~~ `e` \\| &lt; &#60;")
+@example("<!-- ")
+@example("\ud800")
+def test_free_text_is_one_cell_of_plain_text_whatever_it_says(name):
+    page = rendered(name)
+    assert page.tags == []
+    assert page.cells == ["id", "label", "0", plain(name), "1", "end"]
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.text(min_size=1), st.text(min_size=1))
+@example("---\n", "key: [value, {a: *b}] # no")
+@example("\x85", "- x")
+@example("null", "2024-01-01")
+def test_front_matter_stays_valid_and_says_the_same_whatever_the_data_is_called(name, config):
+    record = replace(FOUR_ROWS, settings={"dataset_name": name, "dataset_config_name": config, "mixup_alpha": 0.4})
+    record.metrics["label_names"] = [name, config]
+    text = str(model_card(record, RELEASED))
+    assert text.startswith("---\n")
+    front = yaml.safe_load(text.split("\n---\n")[0].removeprefix("---\n"))
+    assert ModelCard(text).data.to_dict() == front
+    result = front["model-index"][0]["results"][0]
+    assert result["dataset"]["config"] == plain(config)
+    assert [metric["type"] for metric in result["metrics"]] == ["accuracy", "nll", "brier_score", "ece", "oe"]
+    assert result["metrics"][3]["args"] == {
+        "n_bins": 15, "bin_edges": "equal width, closed on the right (lo, hi]; a confidence of exactly 0 is in the first",
+    }  # fmt: skip
+
+
+def test_thresholds_and_what_they_do_by_hand():
+    # Confidence .9 right, .8 wrong, .8 right, .7 right, .6 wrong: the two rows of .8 go together.
+    confidence = np.array([0.9, 0.8, 0.8, 0.7, 0.6])
+    probs, labels = np.stack([confidence, 1 - confidence], axis=1), np.array([0, 1, 0, 0, 1])
+    assert threshold_for(probs, labels, 0.0) == 0.9
+    assert threshold_for(probs, labels, 0.2) == 0.9  # errors: 0, 1/3 of three, 1/4 of four, 2/5 of five
+    assert threshold_for(probs, labels, 0.25) == 0.7
+    assert threshold_for(probs, labels, 0.4) == 0.6
+    assert threshold_for(probs[1:2], labels[1:2], 0.1) is None
+    assert threshold_for(probs, labels, 0.0, at_least=2) is None
+    assert threshold_for(probs, labels, 0.25, at_least=4) == 0.7
+    decision = decide(probs, labels, 0.25, 0.7)
+    assert (decision.accepted, decision.wrong, decision.n) == (4, 1, 5)
+    low, high = decision.error_interval()
+    assert (round(low, 3), round(high, 3)) == (0.046, 0.699)  # Wilson's interval of 1 in 4
+
+
+def test_a_threshold_is_rounded_up_so_that_what_is_printed_is_the_rule():
+    probs = np.array([[0.98765432, 0.01234568], [0.9, 0.1]])
+    threshold = threshold_for(probs, np.array([0, 1]), 0.0)
+    assert threshold == 0.9877
+    nearly = np.array([[0.99999, 0.00001], [0.9, 0.1]])
+    assert threshold_for(nearly, np.array([0, 1]), 0.0) == 0.99999
+
+
+def test_decisions_are_chosen_on_validation_and_scored_on_test(tmp_path):
+    write_run(tmp_path / "run")
+    record, random = read_record(tmp_path / "run"), np.random.default_rng(0)
+    divisor, logits = record.temperature.value, {}
+    for split, n in (("validation", 400), ("test", 600)):
+        table = random.normal(size=(n, 3)) + 6 * random.gamma(2.0, size=(n, 1)) * np.eye(3)[random.integers(0, 3, n)]
+        logits[split] = table, labels_for(table, divisor, 1)
+    record = replace(record, logits=logits)
+    text = str(model_card(record, RELEASED))
+    probs = {split: softmax(logits.astype(float) / divisor) for split, (logits, _) in record.logits.items()}
+    threshold = threshold_for(probs["validation"], record.logits["validation"][1], 0.10, at_least=10)
+    decision = decide(probs["test"], record.logits["test"][1], 0.10, threshold)
+    assert 0.5 < decision.accepted / decision.n < 1
+    share = f"{decision.accepted / decision.n:.1%}"
+    assert f"| 10% | {threshold:g} | {share} | " in text
+    assert "chosen on the 400 validation rows" in text
+
+
+def test_what_is_not_certain_to_help_is_not_folded_and_the_card_says_so(tmp_path):
+    model, _tokenizer, stored = write_run(tmp_path / "run", divisor=1.0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    plan = prepare_run(tmp_path / "run", "me/honest")
+    assert "No temperature is folded in: T = " in plan.note
+    assert "which may be nothing" in plan.note
+    config = json.loads((tmp_path / "run" / "release" / "config.json").read_text())
+    assert "calibration" not in config
+    card = (tmp_path / "run" / "release" / "README.md").read_text()
+    assert "No temperature is folded in" in card
+    assert "| as released | T = " in card
+    assert "temperature-scaling" not in card
+    saved = load_file(tmp_path / "run" / "release" / "model.safetensors")
+    assert all((saved[name] == before[name]).all() for name in saved)
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    raw = next(row for row in metrics["rows"] if (row["split"], row["calibration"]) == ("test", "raw"))
+    index = {result.metric_type: result.metric_value for result in ModelCard(card).data.eval_results}
+    assert index["nll"] == round(raw["nll"], 6)
+    assert len(stored) == 2
+
+
+def test_a_head_that_cannot_be_folded_is_released_as_it_is_with_the_reason(tmp_path):
+    model = altered("cap")
+    logits = np.random.default_rng(0).normal(size=(500, 3)) * 8
+    record = scored_record(
+        logits, labels_for(logits, 4.0, 1), label_names=["a", "b", "c"], settings={}, arm="no_mixup", seed=0
+    )
+    probe = {"input_ids": torch.tensor([[4, 5, 6], [7, 8, 9]])}
+    plan = prepare_model(model, None, record, tmp_path / "release", "me/capped", probe=probe)
+    assert "No temperature is folded in, though T = " in plan.note
+    assert "a cap, a normalisation" in plan.note
+    assert "a cap, a normalisation" in (tmp_path / "release" / "README.md").read_text()
+
+
+def test_a_folded_model_is_not_released_again(tmp_path):
+    write_run(tmp_path / "run")
+    record = read_record(tmp_path / "run")
+    model = tiny_model("bert")
+    probe = {"input_ids": torch.tensor([[4, 5, 6], [7, 8, 9]])}
+    with (
+        folded(model, Temperature(2.0, 1.9, 2.1, 9, 1, 1, 1, 1), probe),
+        pytest.raises(ValueError, match="carries a temperature already"),
+    ):
+        prepare_model(model, None, record, tmp_path / "release", "me/twice", probe=probe)
+
+
+def test_without_held_out_rows_nothing_is_claimed(tmp_path):
+    record = scored_record(None, None, label_names=["a", "b", "c"], settings={"mixup_alpha": 0.2}, arm="mixup", seed=1)
+    plan = prepare_model(tiny_model("bert"), None, record, tmp_path / "release", "me/unmeasured")
+    assert set(plan.files) == {"README.md", "arguments.yaml", "config.json", "model.safetensors"}
+    card = ModelCard((tmp_path / "release" / "README.md").read_text())
+    assert card.data.eval_results is None
+    assert "Not measured" in card.text
+    assert "Treat its probabilities as uncalibrated" in card.text
+    assert "there were no held-out rows" in card.text
+
+
+def test_an_image_classifier_is_released_like_a_text_classifier(tmp_path):
+    _, _, stored = write_run(tmp_path / "run")
+    config = ViTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=32, num_labels=3
+    )
+    ViTForImageClassification(config).save_pretrained(tmp_path / "vit")
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "vit")
+    shutil.rmtree(tmp_path / "run" / "model")
+    (tmp_path / "vit").rename(tmp_path / "run" / "model")
+    plan = prepare_run(tmp_path / "run", "me/images")
+    assert {"preprocessor_config.json", "model.safetensors", "README.md"} <= set(plan.files)
+    card = (tmp_path / "run" / "release" / "README.md").read_text()
+    assert 'pipeline("image-classification", model="me/images")' in card
+    assert ModelCard(card).data.pipeline_tag == "image-classification"
+    again = AutoModelForImageClassification.from_pretrained(tmp_path / "run" / "release")
+    assert again.config.calibration["folded_into"] == "classifier"
+    assert len(stored) == 2
+
+
+def test_a_run_that_trained_adapters_is_released_merged(tmp_path):
+    peft = pytest.importorskip("peft")
+    _, tokenizer, _ = write_run(tmp_path / "run")
+    (tmp_path / "run" / "model").rename(tmp_path / "base")
+    base = AutoModelForSequenceClassification.from_pretrained(tmp_path / "base")
+    adapters = peft.LoraConfig(task_type="SEQ_CLS", r=2, lora_alpha=4, target_modules="all-linear")
+    model = peft.get_peft_model(base, adapters).eval()
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            torch.nn.init.normal_(parameter, std=0.3)
+    logits = logits_of(model, tokenizer, texts_of(5, 3))
+    model.save_pretrained(tmp_path / "run" / "model")
+    tokenizer.save_pretrained(tmp_path / "run" / "model")
+
+    plan = prepare_run(tmp_path / "run", "me/adapted")
+    assert not [name for name in plan.files if "adapter" in name]
+    released = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run" / "release").eval()
+    assert released.config.id2label == {0: "bad", 1: "good", 2: "so-so"}
+    folded_logits = logits_of(released, tokenizer, texts_of(5, 3))
+    assert folded_logits * released.config.calibration["temperature"] == pytest.approx(logits, rel=1e-4, abs=1e-6)
+
+
+def test_a_second_release_replaces_the_first_whole(tmp_path):
+    write_run(tmp_path / "run")
+    first = prepare_run(tmp_path / "run", "me/one")
+    (tmp_path / "run" / "release" / "stray.txt").write_text("x")
+    second = prepare_run(tmp_path / "run", "me/two")
+    assert set(first.files) == set(second.files)
+    assert not (tmp_path / "run" / "release" / "stray.txt").exists()
+    assert not (tmp_path / "run" / ".release.partial").exists()
+
+
+def test_settings_lose_folders_and_accounts_and_nothing_else():
+    given_settings = {
+        "train_file": "C:\\Users\\me\\train.csv", "model_name_or_path": "/data/checkpoint/", "dataset_name": "org/data",
+        "tokenizer_name": "../tok", "glove_file": "glove/6B.txt", "hub_model_id": "me/secret", "report_to": ["wandb"],
+        "ood_files": ["other=/home/me/other.csv:label=x/y", "plain=rows.csv"], "learning_rate": 5e-5, "seed": 3,
+        "lr_scheduler_kwargs": {"file": "~/x.json"}, "dataset_revision": "refs/convert/parquet",
+    }  # fmt: skip
+    public, local = public_settings(given_settings)
+    assert public == {
+        "train_file": "train.csv", "model_name_or_path": "checkpoint", "dataset_name": "org/data", "tokenizer_name": "tok",
+        "glove_file": "6B.txt", "ood_files": ["other=other.csv:label=x/y", "plain=rows.csv"], "learning_rate": 5e-5,
+        "seed": 3, "lr_scheduler_kwargs": {"file": "x.json"}, "dataset_revision": "refs/convert/parquet",
+    }  # fmt: skip
+    assert "dataset_name" not in local
+    assert {"train_file", "model_name_or_path", "tokenizer_name"} <= local
+
+
+def test_base_model_is_named_where_it_is_on_the_hub(tmp_path):
+    for name, base in [
+        ("distilbert-base-uncased", "distilbert-base-uncased"),
+        ("minilm", "sentence-transformers/all-MiniLM-L6-v2"),
+        ("text-cnn", None),
+        ("/home/me/checkpoint", None),
+    ]:
+        record = scored_record(
+            None, None, label_names=["a", "b", "c"], settings={"model_name_or_path": name}, arm="mixup", seed=0
+        )
+        prepare_model(tiny_model("bert"), None, record, tmp_path / "release", "me/based")
+        assert ModelCard((tmp_path / "release" / "README.md").read_text()).data.base_model == base
+
+
+def test_a_revision_that_is_no_branch_is_refused(tmp_path):
+    write_run(tmp_path / "run")
+    with pytest.raises(ValueError, match="--revision must be a branch's name"):
+        prepare_run(tmp_path / "run", "me/model", revision='v1"\n```\n<b>')
+
+
+def test_the_metric_spaces_are_the_installed_folders():
+    for plan in prepare_metrics("org"):
+        assert plan.repo_type == "space"
+        name = plan.repo_id.removeprefix("org/")
+        assert {f"{name}.py", "README.md", "app.py", "requirements.txt", "bins.py"} <= set(plan.files)
+        assert str(plan).startswith(f"space org/{name}:\n")
+    with pytest.raises(ValueError, match="REPO_ID must be owner/name"):
+        prepare_metrics("a/b")
