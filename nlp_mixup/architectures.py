@@ -78,7 +78,7 @@ def embeddings_of(model: PreTrainedModel) -> list[Embedding]:
     except (NotImplementedError, AttributeError) as error:
         raise ValueError(
             f"{type(model).__name__} has no token embedding to mix in (get_input_embeddings() gives none). "
-            "Train a text classifier, or set mixup_alpha=0."
+            "Train a text classifier, or set mixup_alpha=0. For images: from nlp_mixup.vision import ImageMixupTrainer."
         ) from error
 
 

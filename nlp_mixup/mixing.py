@@ -80,7 +80,16 @@ def draw_mix(
     drawn = generator.beta(alpha, alpha, size=n if lambda_per == "example" else 1)
     if generator.random() >= probability:
         return None
-    lam = torch.from_numpy(np.broadcast_to(drawn, n).astype(np.float32, copy=True))
+    return mix_in_mode(partners, torch.from_numpy(np.broadcast_to(drawn, n).astype(np.float32, copy=True)), mode)
+
+
+def mix_in_mode(partners: Tensor, lam: Tensor, mode: Mode) -> Mix:
+    """The `Mix` of a mode of `draw_mix`, from the (n,) partners and shares.
+
+    Example:
+        >>> mix_in_mode(torch.tensor([1, 0]), torch.tensor([0.7, 0.3]), "inputs_only").label_lam
+        tensor([1., 0.])
+    """
     nearer = (lam >= 0.5).float()
     return Mix(partners, nearer if mode == "labels_only" else lam, nearer if mode == "inputs_only" else lam)
 
