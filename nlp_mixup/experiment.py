@@ -3,6 +3,7 @@
 import io
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,20 @@ from typing import Any
 import numpy as np
 import torch
 import yaml
-from datasets import DatasetDict
+from datasets import Dataset, DatasetDict
 from filelock import FileLock, Timeout
 from transformers import (
     DataCollatorWithPadding,
     EvalPrediction,
-    PreTrainedTokenizerBase,
+    PreTrainedModel,
+    Trainer,
     TrainerCallback,
     set_seed,
 )
 from transformers.trainer_callback import ProgressCallback
 
 import nlp_mixup
+from nlp_mixup.arguments import ModelArguments
 from nlp_mixup.calibration import (
     calibration_metrics,
     describe_calibration,
@@ -31,7 +34,7 @@ from nlp_mixup.calibration import (
     slow_score_intervals,
     softmax,
 )
-from nlp_mixup.data import TextData, load_text_data, tokenize
+from nlp_mixup.data import load_text_data, tokenize
 from nlp_mixup.models.loading import load_model, load_tokenizer
 from nlp_mixup.recipe import RunArguments, settings_of
 from nlp_mixup.report import save_reliability_figure, write_atomically
@@ -44,24 +47,56 @@ HISTORY_SCORES = ("accuracy", "confidence", "nll", "ece", "oe", "gap")
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the runs of a comparison share: the data, its tokenizer and the tokenised splits."""
+    """What the runs of a comparison share: the data as model inputs, and how a model and its trainer are made.
+
+    Attributes:
+        arguments: the settings it was prepared with.
+        splits: ``train``, ``validation`` and, where there is one, ``test``, with ``labels``.
+        ood: out-of-distribution sets, without labels.
+        label_names: the names of the classes, in the order of the ids.
+        data_collator: makes a batch of rows.
+        processing_class: the tokenizer or image processor that is saved with the model.
+        load_model: a model whose new weights come from torch's global generator.
+        trainer_class: what trains it.
+    """
 
     arguments: RunArguments
-    data: TextData
-    tokenizer: PreTrainedTokenizerBase
     splits: DatasetDict
+    ood: dict[str, Dataset]
+    label_names: list[str]
+    data_collator: Callable[[Any], Any]
+    processing_class: Any
+    load_model: Callable[[ModelArguments], PreTrainedModel]
+    trainer_class: type[Trainer]
 
     def serves(self, arguments: RunArguments) -> bool:
         return (self.arguments.data, self.arguments.model) == (arguments.data, arguments.model)
 
 
 def prepare(arguments: RunArguments) -> Prepared:
-    """Loads and tokenises the data. Raises what `load_text_data` and `load_tokenizer` raise."""
+    """Loads the data and turns it into model inputs. Raises what `prepare_texts` or `prepare_images` raise."""
     with arguments.training.main_process_first(desc="loading the data"):
-        data = load_text_data(arguments.data)
-        tokenizer = load_tokenizer(arguments.model, data)
-        splits = tokenize(data, tokenizer, max_length=arguments.data.max_length)
-    return Prepared(arguments, data, tokenizer, splits)
+        if arguments.data.task == "image":
+            from nlp_mixup.vision.data import prepare_images
+
+            return prepare_images(arguments)
+        return prepare_texts(arguments)
+
+
+def prepare_texts(arguments: RunArguments) -> Prepared:
+    """`prepare` for texts. Raises what `load_text_data` and `load_tokenizer` raise."""
+    data = load_text_data(arguments.data)
+    tokenizer = load_tokenizer(arguments.model, data)
+    return Prepared(
+        arguments=arguments,
+        splits=tokenize(data, tokenizer, max_length=arguments.data.max_length),
+        ood={},
+        label_names=data.label_names,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        processing_class=tokenizer,
+        load_model=lambda model_arguments: load_model(model_arguments, data, tokenizer),
+        trainer_class=MixupTrainer,
+    )
 
 
 class Run:
@@ -103,20 +138,20 @@ class Run:
         except Timeout as error:
             raise ValueError(f"Another process is training in {self.folder}. Wait for it, or stop it.") from error
 
-    def build_trainer(self, prepared: Prepared) -> MixupTrainer:
+    def build_trainer(self, prepared: Prepared) -> Trainer:
         """The trainer, with its model freshly initialised from the seed. Raises what the model and trainer refuse."""
         training = self.arguments.training
         training.dataloader_pin_memory &= torch.accelerator.is_available()
         set_seed(self.seed)
-        model = load_model(self.arguments.model, prepared.data, prepared.tokenizer)
+        model = prepared.load_model(self.arguments.model)
         history = EpochHistory(self.folder, self.arguments.evaluation.n_bins)
-        trainer = MixupTrainer(
+        trainer = prepared.trainer_class(
             model=model,
             args=training,
-            data_collator=DataCollatorWithPadding(prepared.tokenizer),
+            data_collator=prepared.data_collator,
             train_dataset=prepared.splits["train"],
             eval_dataset=prepared.splits["validation"],
-            processing_class=prepared.tokenizer,
+            processing_class=prepared.processing_class,
             compute_metrics=history.compute_metrics,
             callbacks=[history],
         )
@@ -125,7 +160,7 @@ class Run:
             trainer.add_callback(EpochProgress(f"{self.arm}, seed {self.seed}"))
         return trainer
 
-    def train(self, trainer: MixupTrainer, prepared: Prepared, keep_models: str = "none") -> None:
+    def train(self, trainer: Trainer, prepared: Prepared, keep_models: str = "none") -> None:
         """Trains, or resumes from the last complete checkpoint; then scores, and writes metrics.json last.
 
         Args:
