@@ -61,7 +61,7 @@ def embeddings_of(model: PreTrainedModel) -> list[Embedding]:
     check_mixable(config)
     shared: dict[str, Any] = {
         "batch_dim": BATCH_DIM.get(config.model_type, 0),
-        "pad_token_id": config.get_text_config().pad_token_id or 0,
+        "pad_token_id": getattr(config.get_text_config(), "pad_token_id", None) or 0,
     }
     if config.model_type in PATHS:
         return [Embedding(model.get_submodule(path), source, **shared) for path, source in PATHS[config.model_type]]

@@ -25,7 +25,7 @@ def test_every_shipped_recipe_parses_in_all_its_arms(name):
     check_compare(recipe, list(recipe.seeds), [])
     for arm in recipe.arms:
         arguments = parse_arguments(recipe, arm, [])
-        assert (arguments.training.mixup_alpha > 0) == (arm != "no_mixup")
+        assert (arguments.training.mixup_alpha > 0) == arm.startswith("mixup")
         assert arguments.training.output_dir == f"runs/{name}"
         assert arguments.training.seed == recipe.seeds[0]
 
