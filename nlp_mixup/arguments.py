@@ -89,7 +89,9 @@ class DataArguments:
     )
     ood_files: list[str] | None = field(
         default=None,
-        metadata={"help": "Out-of-distribution images to score, each NAME=PATH: a parquet file, or a folder of images."},
+        metadata={
+            "help": "Out-of-distribution images to score, each NAME=PATH: a parquet file, or a folder of images."
+        },
     )
     noise_samples: int = field(default=1024, metadata={"help": "Rows of noise to score. 0 leaves them out."})
     data_split_seed: int = field(

@@ -104,12 +104,13 @@ def draw_layer(layers: list[int], *, seed: int, rank: int = 0, step: int = 0, mi
     return int(np.random.default_rng([seed, rank, step, micro_step, 1]).choice(layers))
 
 
-def interpolate(first: Tensor, second: Tensor, lam: Tensor, batch_dim: int = 0) -> Tensor:
+def interpolate(first: Tensor, second: Tensor, lam: Tensor, batch_dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """lambda * first + (1 - lambda) * second, row by row; exactly `first` at lambda = 1, `second` at 0.
 
     Args:
         first, second: tensors of one shape, rows along `batch_dim`.
         lam: (n,) in [0, 1].
+        out: where to write the result, such as `second`; for tensors that need no gradient.
 
     Example:
         >>> interpolate(torch.tensor([[8.0], [8.0]]), torch.tensor([[4.0], [4.0]]), torch.tensor([0.25, 1.0]))
@@ -119,7 +120,7 @@ def interpolate(first: Tensor, second: Tensor, lam: Tensor, batch_dim: int = 0) 
     shape = [1] * first.dim()
     shape[batch_dim] = -1
     # lerp keeps neither tensor for backward, where lam * first + (1 - lam) * second would make two more.
-    return torch.lerp(second, first, lam.to(first.dtype).view(shape))
+    return torch.lerp(second, first, lam.to(first.dtype).view(shape), out=out)
 
 
 def mixed_cross_entropy(

@@ -20,6 +20,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
+from transformers.trainer_utils import has_length
 from transformers.utils import logging
 
 from nlp_mixup.architectures import encoder_layers
@@ -444,7 +445,7 @@ class _TrainingWatch(TrainerCallback):
             self._trainer._mixer.attach()
 
     def on_epoch_end(self, args, state, control, **kwargs):
-        if args.logging_strategy != "no" and hasattr(self._trainer.train_dataset, "__getitem__"):
+        if args.logging_strategy != "no" and has_length(self._trainer.train_dataset):  # not of a stream
             should_log = control.should_log
             self._trainer.log({"clean_loss": self._trainer.clean_loss()})
             control.should_log = should_log  # logging resets it, and the epoch's own entry would be lost

@@ -41,7 +41,11 @@ def test_cutmix_lambda_is_the_area_that_remains(mode, lambda_per):
         mixed = mix_pixels(ones[:, None, None, None].expand(n, 1, *size), cut).mean((1, 2, 3))
         share = cut.lam * ones + (1 - cut.lam) * ones[cut.partners]
         torch.testing.assert_close(mixed, share)
-        lam = {"full": (cut.lam, cut.label_lam), "inputs_only": (cut.lam, cut.label_lam), "labels_only": (cut.label_lam, cut.lam)}
+        lam = {
+            "full": (cut.lam, cut.label_lam),
+            "inputs_only": (cut.lam, cut.label_lam),
+            "labels_only": (cut.label_lam, cut.lam),
+        }
         continuous, hard = lam[mode]
         assert torch.equal(hard, continuous if mode == "full" else (continuous >= 0.5).float())
         assert (continuous.unique().numel() > 1) == (lambda_per == "example")
@@ -104,7 +108,9 @@ def test_rows_of_a_micro_batch_find_partners_in_the_whole_step():
     shares = torch.tensor([0.5, 0.25, 0.5, 0.5])
     mix = Mix(torch.tensor([3, 2, 1, 0]), shares, shares)
     batch = mixed_batch(pool, mix, slice(0, 2), with_clean=True)
-    torch.testing.assert_close(batch["pixel_values"][1], 0.25 * pool["pixel_values"][1] + 0.75 * pool["pixel_values"][2])
+    torch.testing.assert_close(
+        batch["pixel_values"][1], 0.25 * pool["pixel_values"][1] + 0.75 * pool["pixel_values"][2]
+    )
     assert torch.equal(batch["pixel_values"][2:], parts[0]["pixel_values"])
     assert batch["labels"].tolist() == [0, 1]
 
@@ -113,9 +119,15 @@ def test_rows_of_a_micro_batch_find_partners_in_the_whole_step():
     ("inputs", "message"),
     [
         ({"input_ids": torch.zeros(2, 3)}, r"needs pixel_values in the batch, which has input_ids.*MixupTrainer"),
-        ({"pixel_values": torch.zeros(2, 3, 4)}, r"must be floats \(rows, channels, height, width\), got .*\(2, 3, 4\)"),
+        (
+            {"pixel_values": torch.zeros(2, 3, 4)},
+            r"must be floats \(rows, channels, height, width\), got .*\(2, 3, 4\)",
+        ),
         ({"pixel_values": torch.zeros(2, 3, 4, 4).byte()}, r"must be floats .* got torch.uint8"),
-        ({"pixel_values": torch.zeros(2, 3, 4, 4), "pixel_attention_mask": torch.ones(2, 4)}, r"not pixel_attention_mask"),
+        (
+            {"pixel_values": torch.zeros(2, 3, 4, 4), "pixel_attention_mask": torch.ones(2, 4)},
+            r"not pixel_attention_mask",
+        ),
     ],
 )
 def test_batches_that_cannot_be_mixed(inputs, message):

@@ -107,9 +107,7 @@ def test_hidden_level_equals_a_forward_pass_written_out(tmp_path):
     """A ResNet stage by stage: the output of the first stage mixed, then the second, pooling and head."""
     model = tiny_image_classifier("resnet")
     batch = tiny_images(model, n=4)
-    trainer = train(
-        tmp_path, model, batch, mixup_alpha=1.0, mixup_level="hidden", mixup_layer=[1], num_train_epochs=1
-    )
+    trainer = train(tmp_path, model, batch, mixup_alpha=1.0, mixup_level="hidden", mixup_layer=[1], num_train_epochs=1)
     mix, model = trainer.pairings[0][0].mix, copy.deepcopy(model).train()
     freeze_again(model)
     resnet = model.resnet
@@ -220,7 +218,9 @@ def test_batch_statistics_make_micro_batches_differ_from_the_big_batch(tmp_path)
         module.__dict__.pop("train", None)
     batch = tiny_images(model, n=8)
     big, small = (
-        train(tmp_path, model, batch, max_steps=1, per_device_train_batch_size=size, gradient_accumulation_steps=8 // size)
+        train(
+            tmp_path, model, batch, max_steps=1, per_device_train_batch_size=size, gradient_accumulation_steps=8 // size
+        )
         for size in (8, 2)
     )
     assert (big.gradients[0] - small.gradients[0]).norm() > 0.01 * big.gradients[0].norm()
@@ -240,5 +240,7 @@ def test_learning_rate_milestones(tmp_path):
         trainer.optimizer.step()
         trainer.lr_scheduler.step()
     assert rates == pytest.approx([0.4, 0.8, 0.8, 0.4, 0.4, 0.4, 0.2, 0.2, 0.2, 0.2])
-    with pytest.raises(ValueError, match=r"lr_milestones are shares of the training run, between 0 and 1, got \[60.0\]"):
+    with pytest.raises(
+        ValueError, match=r"lr_milestones are shares of the training run, between 0 and 1, got \[60.0\]"
+    ):
         training_arguments(tmp_path, lr_milestones=[60.0])

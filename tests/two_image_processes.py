@@ -53,7 +53,7 @@ def main(folder: Path) -> None:
     cli.main(
         ["train", "imagenet-resnet50", "--arm", "mixup", "--dataset_name", str(folder / "images"), "--max_steps", "2",
          "--model_name_or_path", "resnet-small", "--image_size", "16", "--per_device_train_batch_size", "2", "--use_cpu",
-         "--bf16", "false", "--eval_strategy", "no", "--save_strategy", "no", "--dataloader_num_workers", "0",
+         "--eval_strategy", "no", "--save_strategy", "no", "--dataloader_num_workers", "0",
          "--noise_samples", "4", "--warmup_steps", "0", "--output_dir", str(folder / "run"), "--disable_tqdm", "true"]
     )  # fmt: skip
 

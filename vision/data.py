@@ -23,8 +23,8 @@ from nlp_mixup.data import SPLIT_NAMES, check_settings, digest, drop_hidden_test
 from nlp_mixup.experiment import Prepared
 from nlp_mixup.recipe import RunArguments
 from nlp_mixup.vision.images import (
-    Normalization,
     NoiseTransform,
+    Normalization,
     PixelTransform,
     Size,
     collate_images,
@@ -89,7 +89,9 @@ def prepare_images(arguments: RunArguments) -> Prepared:
     ood = {name: decode(table, name, None).with_transform(plain) for name, table in ood_tables.items()}
     if args.noise_samples > 0:
         numbers = datasets.Dataset.from_dict({"pixel_values": list(range(args.noise_samples))})
-        noise = partial(NoiseTransform, statistics=statistics, size=size, normalization=normalization, seed=args.data_split_seed)
+        noise = partial(
+            NoiseTransform, statistics=statistics, size=size, normalization=normalization, seed=args.data_split_seed
+        )
         ood |= {NOISE: numbers.with_transform(noise("gaussian")), UNIFORM: numbers.with_transform(noise("uniform"))}
     return Prepared(
         arguments=arguments,
@@ -138,7 +140,9 @@ def decode_table(
     Raises:
         ValueError: an image cannot be read, or has another size; the message names the file.
     """
-    contents = [read_content(content, f"{split}, row {row}") for row, content in enumerate(table["image"].to_pylist(), 1)]
+    contents = [
+        read_content(content, f"{split}, row {row}") for row, content in enumerate(table["image"].to_pylist(), 1)
+    ]
     columns: dict[str, Any] = {"image": pa.array(contents, table["image"].type)}
     features = {"pixel_values": datasets.Value("binary")}
     if label_names is not None:

@@ -225,7 +225,9 @@ class NoiseTransform:
     seed: int
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
-        return rows | {"pixel_values": self.normalization(torch.stack([self._image(row) for row in rows["pixel_values"]]))}
+        return rows | {
+            "pixel_values": self.normalization(torch.stack([self._image(row) for row in rows["pixel_values"]]))
+        }
 
     def _image(self, row: int) -> Tensor:
         generator = np.random.default_rng([self.seed, row])

@@ -18,15 +18,15 @@ class CutMix(Mix):
     """A `Mix` whose inputs are mixed by a box of the partner's pixels instead of interpolation.
 
     Attributes:
-        boxes: (n, 4) int64, top, bottom, left and right edge of the partner's box; the bottom row and the right column
-            are not in it. ``lam`` is the share of pixels outside it.
+        boxes: (n, 4) int64 on the CPU, top, bottom, left and right edge of the partner's box; the bottom row and the right
+            column are not in it. ``lam`` is the share of pixels outside it.
     """
 
     boxes: Tensor
 
     def to(self, device: torch.device | str) -> "CutMix":
         mix = super().to(device)
-        return CutMix(mix.partners, mix.lam, mix.label_lam, self.boxes.to(device))
+        return CutMix(mix.partners, mix.lam, mix.label_lam, self.boxes)
 
 
 def draw_cut_mix(mix: Mix, size: tuple[int, int], mode: Mode, *, seed: int, rank: int = 0, step: int = 0,
@@ -52,21 +52,22 @@ def draw_cut_mix(mix: Mix, size: tuple[int, int], mode: Mode, *, seed: int, rank
         >>> cut.lam[0].item() == 1 - (bottom - top) * (right - left) / 64 >= 0.75
         True
     """
-    drawn = (mix.label_lam if mode == "labels_only" else mix.lam).double().cpu()
+    drawn = (mix.label_lam if mode == "labels_only" else mix.lam).cpu().numpy()
     centres = np.random.default_rng([seed, rank, step, micro_step, 2]).random((len(drawn), 2))
-    if len(drawn.unique()) == 1:
-        centres = np.broadcast_to(centres[:1], centres.shape)
+    if (drawn == drawn[0]).all():
+        centres[:] = centres[0]
     edges = []
-    for length, centre in zip(size, torch.from_numpy(centres.copy()).T, strict=True):
-        extent = ((1 - drawn).sqrt() * length).floor()
-        start = (centre * length).floor() - (extent / 2).floor()
-        edges += [start.clamp(0, length), (start + extent).clamp(0, length)]
-    boxes = torch.stack(edges, dim=1).long()
+    for length, centre in zip(size, centres.T, strict=True):
+        extent = np.floor(np.sqrt(1 - drawn) * length)
+        start = np.floor(centre * length) - np.floor(extent / 2)
+        edges += [start.clip(0, length), (start + extent).clip(0, length)]
+    boxes = np.stack(edges, axis=1).astype(np.int64)
     area = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
-    corrected = mix_in_mode(mix.partners, (1 - area.double() / (size[0] * size[1])).float().to(mix.lam.device), mode)
+    remaining = torch.from_numpy((1 - area / (size[0] * size[1])).astype(np.float32))
+    corrected = mix_in_mode(mix.partners, remaining.to(mix.lam.device), mode)
     if mode == "labels_only":
         return corrected
-    return CutMix(corrected.partners, corrected.lam, corrected.label_lam, boxes.to(mix.lam.device))
+    return CutMix(corrected.partners, corrected.lam, corrected.label_lam, torch.from_numpy(boxes))
 
 
 def mix_pixels(pixel_values: Tensor, mix: Mix, rows: slice = slice(None)) -> Tensor:
@@ -88,13 +89,20 @@ def mix_pixels(pixel_values: Tensor, mix: Mix, rows: slice = slice(None)) -> Ten
         tensor([[0.2500, 0.2500],
                 [0.7500, 0.7500]])
     """
-    first, second = pixel_values[rows], pixel_values[mix.partners[rows]]
+    first, partners = pixel_values[rows], mix.partners[rows]
     if not isinstance(mix, CutMix):
-        return interpolate(first, second, mix.lam[rows])
-    top, bottom, left, right = (edge[:, None] for edge in mix.boxes[rows].T)
+        second = pixel_values.index_select(0, partners)  # a copy, which then becomes the mixture
+        return interpolate(first, second, mix.lam[rows], out=second)
+    boxes = mix.boxes[rows]
+    if bool((boxes == boxes[:1]).all()):
+        top, bottom, left, right = boxes[0].tolist()
+        mixed = first.clone()
+        mixed[:, :, top:bottom, left:right] = pixel_values[:, :, top:bottom, left:right].index_select(0, partners)
+        return mixed
+    top, bottom, left, right = (edge[:, None] for edge in boxes.to(first.device).T)
     height, width = (torch.arange(length, device=first.device) for length in first.shape[-2:])
     in_box = ((height >= top) & (height < bottom))[:, :, None] & ((width >= left) & (width < right))[:, None, :]
-    return torch.where(in_box[:, None], second, first)
+    return torch.where(in_box[:, None], pixel_values.index_select(0, partners), first)
 
 
 def mixed_batch(
@@ -136,7 +144,9 @@ def check_inputs(inputs: dict[str, Any]) -> None:
             f"pixel_values must be floats (rows, channels, height, width), got {pixels.dtype} {tuple(pixels.shape)}: one "
             "normalised image per label."
         )
-    others = [name for name, value in inputs.items() if name not in ("pixel_values", "labels") and torch.is_tensor(value)]
+    others = [
+        name for name, value in inputs.items() if name not in ("pixel_values", "labels") and torch.is_tensor(value)
+    ]
     if others:
         raise ValueError(f"Pixel mixup would mix the pixels but not {others[0]}. Leave it out, or set mixup_alpha=0.")
 

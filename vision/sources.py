@@ -45,7 +45,9 @@ def _folder_rows(folder: Path) -> Rows:
     """The files of a folder whose sub-folders are the classes."""
     loose = [entry.name for entry in folder.iterdir() if entry.is_file() and entry.suffix.lower() in EXTENSIONS]
     if loose:
-        raise ValueError(f"{folder} holds images outside of a class folder: {shorten(sorted(loose))}. Move them into CLASS/.")
+        raise ValueError(
+            f"{folder} holds images outside of a class folder: {shorten(sorted(loose))}. Move them into CLASS/."
+        )
     files, labels = [], []
     for place in sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
         images = sorted(file for file in place.rglob("*") if file.suffix.lower() in EXTENSIONS)
@@ -96,7 +98,9 @@ def read_split(source: Any, split: str, args: DataArguments) -> Rows:
         there, features = source.column_names, source.features
     _check_columns(name, there, {"image": args.image_column, "label": args.label_column})
     columns = [args.image_column, args.label_column]
-    table = parquet.read(columns) if isinstance(source, Path) else source.select_columns(columns).with_format("arrow")[:]
+    table = (
+        parquet.read(columns) if isinstance(source, Path) else source.select_columns(columns).with_format("arrow")[:]
+    )
     if len(table) == 0:
         raise ValueError(f"{name} has no rows: every split that is given needs some. Check the file.")
     where, feature = f"{name}: column {args.label_column!r}", features.get(args.label_column)

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.data import SPLIT_NAMES, find_sources
-from nlp_mixup.vision.images import PixelTransform, Size, stored_pixels
+from nlp_mixup.vision.images import PixelTransform, stored_pixels
 from nlp_mixup.vision.sources import CONTENT
 
 logger = logging.getLogger(__name__)
@@ -91,13 +91,19 @@ def load_stream(args: DataArguments) -> tuple[dict[str, pa.Table], list[str], St
     rows = {split: _encoded(loaded[alias], args) for split, alias in found.items()}
     tables = {}
     for split in ("validation", "test"):
-        taken = list(rows[split].take(args.max_eval_samples) if args.max_eval_samples else rows[split]) if split in rows else []
+        taken = (
+            list(rows[split].take(args.max_eval_samples) if args.max_eval_samples else rows[split])
+            if split in rows
+            else []
+        )
         labels = [row["labels"] for row in taken]
         if labels and set(labels) != {-1}:  # hidden, as ImageNet's test labels are
             _check_range(labels, len(feature.names), f"{args.dataset_name} ({split})")
             tables[split] = pa.table({"image": pa.array([row["image"] for row in taken], CONTENT), "label": labels})
     if "validation" not in tables:
-        raise ValueError(f"{args.dataset_name}: the validation split has no labels. Name another, or set streaming=false.")
+        raise ValueError(
+            f"{args.dataset_name}: the validation split has no labels. Name another, or set streaming=false."
+        )
     return tables, feature.names, Stream(rows["train"], f"{args.dataset_name} (train)", args.data_split_seed)
 
 
