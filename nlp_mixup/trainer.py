@@ -264,7 +264,8 @@ class MixupMixin(_Base):
             passed = sum(step >= round(share * num_training_steps) for share in milestones)
             return min(1.0, (step + 1) / (warmup + 1)) * factor**passed
 
-        self.lr_scheduler = LambdaLR(optimizer or self.optimizer, share_of_learning_rate)
+        chosen: Any = optimizer or self.optimizer
+        self.lr_scheduler = LambdaLR(chosen, share_of_learning_rate)
         self._created_lr_scheduler = True
         return self.lr_scheduler
 

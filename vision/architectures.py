@@ -74,5 +74,6 @@ def image_layers(model: PreTrainedModel) -> list[nn.Module]:
             f"Model type '{model.config.model_type}' cannot be mixed at mixup_level='hidden', which is proven for "
             f"{', '.join(sorted(LAYERS))}. Use mixup_level='embedding', the pixels, or 'sentence'."
         )
-    below_adapters: Any = model.get_base_model() if hasattr(model, "get_base_model") else model  # perhaps a PeftModel
+    adapted: Any = model  # perhaps a PeftModel
+    below_adapters = adapted.get_base_model() if hasattr(model, "get_base_model") else adapted
     return list(below_adapters.get_submodule(path))

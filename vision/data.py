@@ -173,8 +173,8 @@ def choose_size(args: DataArguments, processor: Any, data: ImageData) -> Size:
     if args.image_size is not None:
         return args.image_size, args.image_size
     if processor is not None:
-        given = dict(getattr(processor, "crop_size", None) or processor.size)
-        side = given.get("shortest_edge")
+        given: dict[str, Any] = dict(getattr(processor, "crop_size", None) or processor.size)
+        side = given.get("shortest_edge") or 0
         return given.get("height") or side, given.get("width") or side
     if data.stream is not None:
         raise ValueError("A stream needs to know the size of its images beforehand. Type --image_size 224 or the like.")

@@ -47,7 +47,7 @@ class SmallImageResNetForImageClassification(ResNetForImageClassification):
 
     def __init__(self, config: SmallImageResNetConfig):
         super().__init__(config)
-        embedder = self.resnet.embedder
+        embedder: Any = self.resnet.embedder
         embedder.embedder = ResNetConvLayer(config.num_channels, config.embedding_size, activation=config.hidden_act)
         embedder.pooler = nn.Identity()
         self.post_init()
@@ -92,7 +92,7 @@ class VGGForImageClassification(PreTrainedModel):
     config_class = VGGConfig
     base_model_prefix = "vgg"
     main_input_name = "pixel_values"
-    input_modalities = ("image",)
+    input_modalities = "image"
     # The loss is a mean over the batch, which does not know num_items_in_batch.
     accepts_loss_kwargs = False
 
@@ -103,7 +103,7 @@ class VGGForImageClassification(PreTrainedModel):
             _vgg_stage(before, after, depth)
             for before, after, depth in zip(channels[:-1], channels[1:], config.depths, strict=True)
         )
-        self.classifier = nn.Linear(channels[-1], config.num_labels)
+        self.classifier = nn.Linear(channels[-1], len(config.id2label))
         self.post_init()
 
     @torch.no_grad()
@@ -152,7 +152,7 @@ BUILT_IN: dict[str, tuple[type[PreTrainedConfig], dict[str, Any]]] = {
     # ImageNet's, with random weights.
     "resnet50": (ResNetConfig, {}),
 }
-CLASSES = {
+CLASSES: dict[type[PreTrainedConfig], type[PreTrainedModel]] = {
     SmallImageResNetConfig: SmallImageResNetForImageClassification,
     VGGConfig: VGGForImageClassification,
 }

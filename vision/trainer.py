@@ -56,8 +56,8 @@ class ImageMixupTrainer(MixupMixin, Trainer):
             return pairings
         # At the level of the pixels all micro-batches share one Mix.
         pool, mix = next((pairing.inputs, pairing.mix) for pairing in pairings if pairing is not None)
-        size = tuple(pool["pixel_values"].shape[-2:])
-        cut = draw_cut_mix(mix, size, self.args.mixup_mode, **self._coordinates(0))
+        height, width = pool["pixel_values"].shape[-2:]
+        cut = draw_cut_mix(mix, (height, width), self.args.mixup_mode, **self._coordinates(0))
         return [pairing and replace(pairing, mix=cut) for pairing in pairings]
 
     def _pool(self, batches: list[dict]) -> dict[str, Tensor]:
