@@ -103,7 +103,7 @@ class VGGForImageClassification(PreTrainedModel):
             _vgg_stage(before, after, depth)
             for before, after, depth in zip(channels[:-1], channels[1:], config.depths, strict=True)
         )
-        self.classifier = nn.Linear(channels[-1], len(config.id2label))
+        self.classifier = nn.Linear(channels[-1], len(config.id2label or {}))
         self.post_init()
 
     @torch.no_grad()
