@@ -9,6 +9,8 @@ from typing import Literal
 
 from transformers import TrainingArguments
 
+BASELINE = "no_mixup"  # the arm that all others are compared with
+
 
 @dataclass
 class DataArguments:
@@ -90,10 +92,25 @@ class DataArguments:
     ood_files: list[str] | None = field(
         default=None,
         metadata={
-            "help": "Out-of-distribution images to score, each NAME=PATH: a parquet file, or a folder of images."
+            "help": "Out-of-distribution texts to score, each NAME=FILE (.csv, .jsonl, .parquet), of which a COLUMN may "
+            "choose rows: NAME=FILE:COLUMN=VALUE. Labels are not needed. In YAML also a mapping NAME: FILE. Images: a "
+            "parquet file or a folder."
         },
     )
-    noise_samples: int = field(default=1024, metadata={"help": "Rows of noise to score. 0 leaves them out."})
+    ood_classes: list[str] | None = field(
+        default=None,
+        metadata={
+            "help": "Classes taken out of all splits; their rows of the test split are scored as the "
+            "out-of-distribution set 'held-out'."
+        },
+    )
+    noise_samples: int = field(
+        default=1024,
+        metadata={
+            "help": "Rows of noise to score: random tokens, as many as a row of the test split has; or Gaussian pixels with "
+            "the training images' statistics, and uniform ones. 0 leaves them out."
+        },
+    )
     data_split_seed: int = field(
         default=13,
         metadata={
@@ -128,6 +145,13 @@ class ModelArguments:
     glove_file: str | None = field(
         default=None,
         metadata={"help": "text-cnn: a GloVe text file whose vectors the embeddings start from."},
+    )
+    lora_rank: int = field(
+        default=0,
+        metadata={
+            "help": "Train LoRA adapters of this rank on every linear layer, and the head, instead of all weights; 0 is off. "
+            "Needs peft."
+        },
     )
 
 
@@ -236,6 +260,13 @@ class MixupTrainingArguments(TrainingArguments):
     lr_milestone_factor: float = field(
         default=0.2, metadata={"help": "What each of lr_milestones multiplies the learning rate by."}
     )
+    confidence_penalty: float = field(
+        default=0.0,
+        metadata={
+            "help": "kappa of the entropy-regularised loss: cross-entropy - kappa * H(p), H the entropy of the "
+            "prediction (Pereyra et al. 2017). 0 is off; 0.1 is usual."
+        },
+    )
 
     def __post_init__(self):
         if self.hub_token is not None:
@@ -282,6 +313,8 @@ class MixupTrainingArguments(TrainingArguments):
             raise ValueError(f"mixup_probability must lie between 0 and 1, got {self.mixup_probability}.")
         if not (math.isfinite(self.mixup_clean_weight) and self.mixup_clean_weight >= 0):
             raise ValueError(f"mixup_clean_weight must be a finite number >= 0, got {self.mixup_clean_weight}.")
+        if not (math.isfinite(self.confidence_penalty) and self.confidence_penalty >= 0):
+            raise ValueError(f"confidence_penalty must be a finite number >= 0, got {self.confidence_penalty}.")
         if self.mixup_off_epoch is not None and not self.mixup_off_epoch >= 0:
             raise ValueError(f"mixup_off_epoch must be >= 0, got {self.mixup_off_epoch}.")
         if (self.mixup_level == "hidden") != bool(self.mixup_layer):

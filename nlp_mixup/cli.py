@@ -1,9 +1,11 @@
-"""The command line: ``nlp-mixup train``, ``compare`` and ``recipes``. Top-level ``--help`` imports no torch."""
+"""The command line: ``nlp-mixup train``, ``compare``, ``evaluate`` and so on. Top-level ``--help`` imports no torch."""
 
 import argparse
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from nlp_mixup import __version__
 
@@ -32,24 +34,39 @@ def main(argv: list[str] | None = None) -> None:
 
     compare = commands.add_parser(
         "compare",
-        help="train every arm with every seed; print the table, draw the figure",
-        usage="nlp-mixup compare RECIPE [--seeds 0 1 2] [--field value ...]",
+        help="train every arm with every seed; write the report",
+        usage="nlp-mixup compare RECIPE [--seeds 0 1 2] [--arms NAME ...] [--field value ...]",
         epilog=FIELDS_HINT,
         allow_abbrev=False,
     )
     compare.add_argument("recipe", metavar="RECIPE", help="name of a shipped recipe, or path of a YAML file")
     compare.add_argument("--seeds", nargs="+", type=int, help="seeds to run each arm with (default: the recipe's)")
+    compare.add_argument("--arms", nargs="+", help="arms to run (default: all of the recipe's)")
+
+    doctor = commands.add_parser(
+        "evaluate",
+        help="judge any trained classifier's confidence on rows of yours; say what would mend it",
+        usage="nlp-mixup evaluate MODEL --validation_file FILE [--test_file FILE] [--field value ...]",
+        add_help=False,
+        allow_abbrev=False,
+    )
+    doctor.add_argument("model", nargs="?", metavar="MODEL", help="a model's folder, a run's folder, or a Hub id")
+    doctor.add_argument("-h", "--help", action="store_true", help="this text and all fields")
+
+    report = commands.add_parser("report", help="write a results folder's tables, figures and verdicts anew")
+    report.add_argument("folder", metavar="FOLDER", help="the results folder: holds <arm>/seed-<s>/")
 
     commands.add_parser("recipes", help="list the shipped recipes")
 
     argv = sys.argv[1:] if argv is None else argv
     if (
         len(argv) > 1
-        and argv[0] in ("train", "compare")
+        and argv[0] in ("train", "compare", "evaluate")
         and argv[1].startswith("-")
         and argv[1] not in ("-h", "--help")
     ):
-        parser.error(f"RECIPE comes first: nlp-mixup {argv[0]} RECIPE {' '.join(argv[1:3])} ...")
+        first = "MODEL" if argv[0] == "evaluate" else "RECIPE"
+        parser.error(f"{first} comes first: nlp-mixup {argv[0]} {first} {' '.join(argv[1:3])} ...")
     options, overrides = parser.parse_known_args(argv)
     if options.command == "train" and (options.help or options.recipe is None):
         train.print_help()
@@ -58,17 +75,30 @@ def main(argv: list[str] | None = None) -> None:
 
             print(f"\n{field_help()}")
         sys.exit(0 if options.help else 2)
-    if options.command == "recipes" and overrides:
-        parser.error(f"recipes takes no arguments, got {' '.join(overrides)}")
+    if options.command == "evaluate" and (options.help or options.model is None):
+        doctor.print_help()
+        if options.help:
+            from nlp_mixup.doctor import ARGUMENT_CLASSES
+            from nlp_mixup.recipe import field_help
+
+            print(f"\n{field_help(ARGUMENT_CLASSES)}")
+        sys.exit(0 if options.help else 2)
+    if options.command in ("recipes", "report") and overrides:
+        parser.error(f"{options.command} takes no such arguments: {' '.join(overrides)}")
     try:
         if options.command == "train":
             train_command(options.recipe, options.arm, overrides)
         elif options.command == "compare":
-            compare_command(options.recipe, options.seeds, overrides)
+            compare_command(options.recipe, options.seeds, options.arms, overrides)
+        elif options.command == "evaluate":
+            evaluate_command(options.model, overrides)
+        elif options.command == "report":
+            report_command(options.folder)
         else:
             recipes_command()
     except KeyboardInterrupt:
-        print("\nInterrupted. The same command goes on from the last checkpoint.", file=sys.stderr)
+        resumes = " The same command goes on from the last checkpoint." if options.command != "evaluate" else ""
+        print(f"\nInterrupted.{resumes}", file=sys.stderr)
         sys.exit(130)
 
 
@@ -80,8 +110,10 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
         recipe = load_recipe(name)
         arm = arm or recipe.default_arm()
 
-        from nlp_mixup.experiment import Run, prepare
+        from nlp_mixup.experiment import Run, prepare, quiet
         from nlp_mixup.report import print_run
+
+        quiet()
 
         arguments = parse_arguments(recipe, arm, overrides)
         run = Run(arguments, arm)
@@ -90,6 +122,7 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
             trainer = run.build_trainer(prepared)
             run.lock()
     if run.is_done:
+        run.drop_checkpoints("last")
         say(arguments, f"This run is done already; its scores are in {run.folder}.")
         if not (run.folder / "model").is_dir() and arguments.evaluation.keep_models != "none":
             say(arguments, "Its weights were not kept. To have them, train it elsewhere: --output_dir FOLDER")
@@ -99,35 +132,80 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
         print_run(run.folder)
 
 
-def compare_command(name: str, seeds: list[int] | None, overrides: list[str]) -> None:
-    """Trains what is missing of arms x seeds, then prints the table and draws the figure."""
+def compare_command(name: str, seeds: list[int] | None, arms: list[str] | None, overrides: list[str]) -> None:
+    """Trains what is missing of arms x seeds, then writes the report on all that its folder holds."""
     with user_errors():
         from nlp_mixup.recipe import check_compare, load_recipe, parse_arguments
 
         recipe = load_recipe(name)
         seeds = list(recipe.seeds) if seeds is None else seeds
-        check_compare(recipe, seeds, overrides)
+        check_compare(recipe, seeds, overrides, arms)
 
-        from nlp_mixup.experiment import Run, prepare
-        from nlp_mixup.report import report
+        from nlp_mixup.experiment import Run, prepare, quiet
+        from nlp_mixup.report import write_report
+
+        quiet()
 
         # Every setting of every run is checked before the first one starts.
-        runs = [Run(parse_arguments(recipe, arm, overrides, seed), arm) for seed in seeds for arm in recipe.arms]
-    prepared = None
-    for number, run in enumerate(runs, start=1):
-        header = f"[{number}/{len(runs)}] {run.arm}, seed {run.seed}"
-        if run.is_done:
-            say(run.arguments, f"{header}: done already")
-            continue
-        say(run.arguments, header)
+        runs = [
+            Run(parse_arguments(recipe, arm, overrides, seed), arm) for seed in seeds for arm in arms or recipe.arms
+        ]
+        missing = [run for run in runs if not run.is_done]
+    say(runs[0].arguments, f"{len(runs)} runs: {len(runs) - len(missing)} done, {len(missing)} to train.")
+    prepared, started = None, time.monotonic()
+    for number, run in enumerate(missing):
+        left = (
+            f", about {_duration((time.monotonic() - started) / number * (len(missing) - number))} left"
+            if number
+            else ""
+        )
+        say(run.arguments, f"[{number + 1}/{len(missing)}] {run.arm}, seed {run.seed}{left}")
         with user_errors():
             if prepared is None or not prepared.serves(run.arguments):
                 prepared = prepare(run.arguments)
             trainer = run.build_trainer(prepared)
             run.lock()
         run.train(trainer, prepared, keep_models="none")
+        del trainer  # and its model, before the next is made
     if runs[0].arguments.training.process_index == 0:
-        report(runs[0].output_dir, arms=list(recipe.arms), seeds=seeds)
+        for run in runs:
+            run.drop_checkpoints()
+        with user_errors():
+            write_report(runs[0].output_dir)
+
+
+def report_command(folder: str) -> None:
+    """Writes the report of a results folder from what its runs stored."""
+    with user_errors():
+        from nlp_mixup.report import write_report
+
+        write_report(Path(folder))
+
+
+def _duration(seconds: float) -> str:
+    """
+    >>> _duration(59), _duration(61), _duration(7300)
+    ('59 s', '1 min', '2 h 1 min')
+    """
+    minutes = int(seconds // 60)
+    return (
+        f"{seconds:.0f} s"
+        if minutes < 1
+        else f"{minutes} min"
+        if minutes < 60
+        else f"{minutes // 60} h {minutes % 60} min"
+    )
+
+
+def evaluate_command(model: str, overrides: list[str]) -> None:
+    """Judges a trained classifier; prints what was found and what would mend it."""
+    with user_errors():
+        from nlp_mixup.doctor import ARGUMENT_CLASSES, evaluate, print_evaluation
+        from nlp_mixup.recipe import parse_fields
+
+        data, options = parse_fields(ARGUMENT_CLASSES, overrides)
+        evaluation = evaluate(model, data, options)
+        print_evaluation(evaluation, options)
 
 
 def recipes_command() -> None:

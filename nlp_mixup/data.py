@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets.fingerprint import Hasher
 
-from nlp_mixup.rows import Rows, Source, read_rows, shorten
+from nlp_mixup.rows import EXTENSIONS, Rows, Source, existing_file, listing, read_rows, shorten
 
 if TYPE_CHECKING:  # transformers imports torch, which nothing in this file needs
     from transformers import PreTrainedTokenizerBase
@@ -31,7 +31,6 @@ if TYPE_CHECKING:  # transformers imports torch, which nothing in this file need
 logger = logging.getLogger(__name__)
 
 DEMO = "demo-tweets"
-EXTENSIONS = (".csv", ".jsonl", ".json", ".parquet")
 # What each split is called in local folders and on the Hub.
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "val", "dev", "valid"), "test": ("test",)}
 
@@ -49,10 +48,12 @@ class TextData:
         splits: ``train``, ``validation`` and, where the source has one, ``test``. Columns: ``text``,
             ``text_pair`` for tasks on pairs, and ``label``, a `ClassLabel` with ids 0..K-1.
         label_names: The K names, in the order of the ids.
+        out_of_classes: The test rows of the classes that ``ood_classes`` takes out, without labels.
     """
 
     splits: datasets.DatasetDict
     label_names: list[str]
+    out_of_classes: datasets.Dataset | None = None
 
     @property
     def num_labels(self) -> int:
@@ -88,26 +89,15 @@ def load_text_data(args: DataArguments) -> TextData:
     sources = find_sources(args)
     rows = {split: read_rows(source, split, args) for split, source in sources.items()}
     drop_hidden_test(rows)
-    tables, label_names = number_classes(rows, sources["train"], args)
-    features = {name: datasets.Value("string") for name in tables["train"].column_names if name != "label"}
-    features["label"] = datasets.ClassLabel(names=label_names)
-    info = datasets.DatasetInfo(features=datasets.Features(features))
-    splits = {
-        split: datasets.Dataset(subset(tables[split], split, args), info, datasets.NamedSplit(split))
-        for split in SPLIT_NAMES
-        if split in tables
-    }
-    return TextData(datasets.DatasetDict(splits), label_names)
+    out_of_classes = None
+    if args.ood_classes:
+        rows, out_of_classes = take_out(rows, args.ood_classes)
+
+    tables, label_names = class_tables(rows, sources["train"], args)
+    return _text_data(tables, label_names, args, out_of_classes)
 
 
-def drop_hidden_test(rows: dict[str, Rows]) -> None:
-    """Leaves out a test split without labels, which are all -1 on the Hub."""
-    if "test" in rows and set(_unique(rows["test"])) == {"-1"}:
-        logger.warning("%s is left out: its labels are hidden (all are -1).", rows["test"].source)
-        del rows["test"]
-
-
-def number_classes(rows: dict[str, Rows], source: Source, args: DataArguments) -> tuple[dict[str, pa.Table], list[str]]:
+def class_tables(rows: dict[str, Rows], source: Source, args: DataArguments) -> tuple[dict[str, pa.Table], list[str]]:
     """Gives every split class ids for labels, draws a validation split where there is none, and then the label noise.
 
     Args:
@@ -163,7 +153,7 @@ def redraw_labels(labels: np.ndarray, num_labels: int, share: float, seed: int) 
     """Labels of which a share, chosen at random, is redrawn uniformly over all classes, its own included.
 
     >>> labels = np.zeros(1000, np.int64)
-    >>> int((redraw_labels(labels, 10, share=0.2, seed=0) != 0).sum())  # 200 redrawn, a tenth of them as before
+    >>> int((redraw_labels(labels, 10, share=0.2, seed=0) != 0).sum())  # 200 redrawn, a tenth of them or so as before
     172
 
     Args:
@@ -177,6 +167,84 @@ def redraw_labels(labels: np.ndarray, num_labels: int, share: float, seed: int) 
     noisy = labels.copy()
     noisy[chosen] = random.randint(0, num_labels, len(chosen))
     return noisy
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """A validation or test split as read, before anything numbers its classes.
+
+    Attributes:
+        rows: Its texts, and labels as the source has them.
+        names: What integer labels are called, by a `ClassLabel`, a column ``label_name`` or ``labels.json``; empty
+            where nothing names them.
+    """
+
+    rows: Rows
+    names: dict[int, str]
+
+    @property
+    def counts(self) -> Counter[str | int]:
+        """How many rows each label has."""
+        return Counter(self.rows.table["label"].to_pylist())
+
+
+def read_held_out(args: DataArguments) -> dict[str, HeldOut]:
+    """Reads the validation and test splits that `args` names, of which there is at least one, and no training rows.
+
+    Raises:
+        FileNotFoundError: A named file or folder does not exist.
+        ModuleNotFoundError: ``demo-tweets`` without the extra ``demo``.
+        ValueError: Anything else that is wrong with the settings or the data.
+    """
+    check_settings(args)
+    sources = find_sources(args, held_out=True)
+    rows = {split: read_rows(source, split, args) for split, source in sources.items()}
+    drop_hidden_test(rows)
+    if not rows:
+        raise ValueError("No labelled rows are left. Type --validation_file FILE.")
+    held_out = {}
+    for split, read in rows.items():
+        names = dict(enumerate(read.label_names or []))
+        if pa.types.is_integer(read.table["label"].type):
+            names = _names_of_integers(read, sources[split], _labels(read)) or {}
+        held_out[split] = HeldOut(read, names)
+    return held_out
+
+
+def number_classes(
+    held_out: dict[str, HeldOut], id_of: dict[str, dict[str | int, int]], label_names: list[str], args: DataArguments
+) -> TextData:
+    """Held-out rows as a model's classes.
+
+    Args:
+        held_out: What `read_held_out` returned.
+        id_of: For each split, every label of its rows -> the model's class id.
+        label_names: The model's class names, in the order of its ids.
+        args: ``max_eval_samples`` and the seed of the draw.
+    """
+    tables = {}
+    for split, read in held_out.items():
+        ids = [id_of[split][label] for label in read.rows.table["label"].to_pylist()]
+        tables[split] = _with_label_column(read.rows, ids)
+    return _text_data(tables, label_names, args)
+
+
+def _text_data(
+    tables: dict[str, pa.Table],
+    label_names: list[str],
+    args: DataArguments,
+    out_of_classes: datasets.Dataset | None = None,
+) -> TextData:
+    names = next(iter(tables.values())).column_names
+    features = {name: datasets.Value("string") for name in names if name != "label"}
+    features["label"] = datasets.ClassLabel(names=label_names)
+    info = datasets.DatasetInfo(features=datasets.Features(features))
+    splits = {
+        split: datasets.Dataset(subset(tables[split], split, args), info, datasets.NamedSplit(split))
+        for split in SPLIT_NAMES
+        if split in tables
+    }
+    return TextData(datasets.DatasetDict(splits), label_names, out_of_classes)
 
 
 def tokenize(data: TextData, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> datasets.DatasetDict:
@@ -210,7 +278,9 @@ def tokenize(data: TextData, tokenizer: PreTrainedTokenizerBase, *, max_length: 
     for split, dataset in data.splits.items():
         texts = [column for column in ("text", "text_pair") if column in dataset.column_names]
         key = Hasher.hash([digest(dataset), tokenizer, max_length])
-        tokenized[split] = dataset.rename_column("label", "labels").map(
+        if "label" in dataset.column_names:
+            dataset = dataset.rename_column("label", "labels")
+        tokenized[split] = dataset.map(
             _encode,
             batched=True,
             fn_kwargs={"tokenizer": tokenizer, "columns": texts, "max_length": max_length},
@@ -270,12 +340,14 @@ def check_settings(args: DataArguments) -> None:
 # Where the rows are
 
 
-def find_sources(args: DataArguments) -> dict[str, Source]:
-    """Split name -> an existing file, or a data set that `datasets` has loaded."""
+def find_sources(args: DataArguments, *, held_out: bool = False) -> dict[str, Source]:
+    """Split name -> an existing file, or a data set that `datasets` has loaded; if `held_out`, without train."""
     files: dict[str, Source] = {}
     for split in SPLIT_NAMES:
         if name := getattr(args, f"{split}_file"):
-            files[split] = _existing_file(name, f"{split}_file")
+            files[split] = existing_file(name, f"{split}_file")
+    if held_out:
+        return _held_out_sources(files, args)
     if "train" in files:
         return files
     if not args.dataset_name:
@@ -287,28 +359,30 @@ def find_sources(args: DataArguments) -> dict[str, Source]:
     return {**_named_splits(args.dataset_name, args), **files}
 
 
-def _existing_file(name: str, field: str) -> Path:
-    path = Path(name).expanduser()
-    if not path.is_file():
-        folder = path.parent
-        inside = f"{folder} holds: {_listing(folder)}" if folder.is_dir() else f"There is no folder {folder}"
-        raise FileNotFoundError(f"{field}: there is no file {name}. {inside}. Type --{field} PATH.")
-    if path.suffix.lower() not in EXTENSIONS:
+def _held_out_sources(files: dict[str, Source], args: DataArguments) -> dict[str, Source]:
+    if not files and not args.dataset_name:
         raise ValueError(
-            f"{field}: {name} has the extension {path.suffix!r}; accepted are {', '.join(EXTENSIONS)}. "
-            f"Convert the file, or rename it if it already is one of these."
+            "There are no labelled rows to judge on: neither validation_file nor test_file nor dataset_name is given. "
+            "Type --validation_file FILE (rows that the model was not trained on)."
         )
-    return path
+    named = _named_splits(args.dataset_name, args, needs_train=False) if args.dataset_name else {}
+    named.pop("train", None)
+    if not (sources := {**named, **files}):
+        raise ValueError(
+            f"dataset_name: {args.dataset_name} has neither a validation nor a test split, and rows that a model was "
+            "trained on say nothing of its calibration. Type --validation_file FILE."
+        )
+    return sources
 
 
-def _named_splits(name: str, args: DataArguments) -> dict[str, Source]:
+def _named_splits(name: str, args: DataArguments, *, needs_train: bool = True) -> dict[str, Source]:
     if name == DEMO:
         from nlp_mixup.demo import load_demo_tweets
 
         return dict(load_demo_tweets())
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _folder_splits(folder)
+        return _folder_splits(folder, needs_train)
     if folder.is_file():
         raise ValueError(f"dataset_name: {name} is a file, accepted is a folder. Type --train_file {name}.")
     if name[0] in ".~" or folder.is_absolute() or len(folder.parts) > 2:  # a Hub id is NAME or USER/NAME
@@ -322,14 +396,14 @@ def _named_splits(name: str, args: DataArguments) -> dict[str, Source]:
             f"{_USE_FILES}"
         ) from error
     found = {split: alias for split, aliases in SPLIT_NAMES.items() for alias in reversed(aliases) if alias in loaded}
-    if "train" not in found:
+    if needs_train and "train" not in found:
         raise ValueError(f"{name} has no train split; its splits are: {', '.join(loaded)}. {_USE_FILES}")
     if unused := sorted(loaded.keys() - set(found.values())):
         logger.warning("Splits of %s that are not used: %s.", name, ", ".join(unused))
     return {split: loaded[alias] for split, alias in found.items()}
 
 
-def _folder_splits(folder: Path) -> dict[str, Source]:
+def _folder_splits(folder: Path, needs_train: bool) -> dict[str, Source]:
     sources: dict[str, Source] = {}
     for split, aliases in SPLIT_NAMES.items():
         names = [alias + extension for alias in aliases for extension in EXTENSIONS]
@@ -341,9 +415,9 @@ def _folder_splits(folder: Path) -> dict[str, Source]:
             )
         if found:
             sources[split] = found[0]
-    if "train" not in sources:
+    if needs_train and "train" not in sources:
         raise ValueError(
-            f"dataset_name: {folder} has no train split. It holds: {_listing(folder)}. Accepted are train.csv, "
+            f"dataset_name: {folder} has no train split. It holds: {listing(folder)}. Accepted are train.csv, "
             f".jsonl, .json or .parquet; or type --train_file FILE."
         )
     return sources
@@ -352,29 +426,65 @@ def _folder_splits(folder: Path) -> dict[str, Source]:
 # Classes
 
 
-def _unique(rows: Rows) -> list[str]:
-    return pc.unique(rows.table["label"].cast(pa.string())).to_pylist()
+def _labels(rows: Rows) -> list[Any]:
+    return sorted(pc.unique(rows.table["label"]).to_pylist())
+
+
+def drop_hidden_test(rows: dict[str, Rows]) -> None:
+    if "test" in rows and set(map(str, _labels(rows["test"]))) == {"-1"}:
+        logger.warning("%s is left out: its labels are hidden (all are -1).", rows["test"].source)
+        del rows["test"]
+
+
+def take_out(rows: dict[str, Rows], classes: list[str]) -> tuple[dict[str, Rows], datasets.Dataset | None]:
+    """The splits without some classes, which are then named, not numbered; and the last split's rows of those classes."""
+    kept: dict[str, Rows] = {}
+    texts = pa.table({})
+    found = set()
+    for split, part in rows.items():
+        labels = part.table["label"]
+        if "label_name" in part.table.column_names:
+            labels = part.table["label_name"]
+        table = part.table.drop_columns(["label", *({"label_name"} & set(part.table.column_names))])
+        table = table.append_column("label", labels.cast(pa.string()))
+        is_out = pc.is_in(table["label"], pa.array(classes))
+        found |= set(pc.unique(table["label"].filter(is_out)).to_pylist())
+        texts = table.filter(is_out).drop_columns(["label"])
+        names = [name for name in part.label_names if name not in classes] if part.label_names else None
+        kept[split] = Rows(table.filter(pc.invert(is_out)), part.source, names)
+    if missing := sorted(set(classes) - found):
+        logger.warning(
+            "ood_classes: no row is of the class %s; the classes are %s.",
+            shorten(missing), shorten(sorted(pc.unique(kept["train"].table["label"]).to_pylist())),
+        )  # fmt: skip
+    return kept, datasets.Dataset(texts) if len(texts) else None
 
 
 def _find_label_names(train: Rows, source: Source) -> list[str]:
     if train.label_names is not None:
         return train.label_names
-    labels = sorted(pc.unique(train.table["label"]).to_pylist())
+    labels = _labels(train)
     if isinstance(labels[0], str):
         return labels
-    names = {label: str(label) for label in labels}
-    if "label_name" in train.table.column_names:
-        names = _read_names_column(train)
-    elif isinstance(source, Path) and (path := source.parent / "labels.json").is_file():
-        names = _read_names_file(path)
-        if unnamed := [label for label in labels if label not in names]:
-            raise ValueError(f"{path} has no name for the labels {shorten(unnamed)} of {source}. Add them.")
+    names = _names_of_integers(train, source, labels) or {label: str(label) for label in labels}
     if sorted(names) != list(range(len(names))):
         raise ValueError(
             f"{train.source}: the labels are {shorten(sorted(names))}; accepted are whole numbers from 0 without "
             f"a gap, here 0..{len(names) - 1}. Renumber them, or write names such as 'class {max(names)}'."
         )
     return [names[label] for label in range(len(names))]
+
+
+def _names_of_integers(rows: Rows, source: Source, labels: list[int]) -> dict[int, str] | None:
+    """Integer label -> name, from the column ``label_name`` or ``labels.json``; None where there is neither."""
+    if "label_name" in rows.table.column_names:
+        return _read_names_column(rows)
+    if not isinstance(source, Path) or not (path := source.parent / "labels.json").is_file():
+        return None
+    names = _read_names_file(path)
+    if unnamed := [label for label in labels if label not in names]:
+        raise ValueError(f"{path} has no name for the labels {shorten(unnamed)} of {source}. Add them.")
+    return names
 
 
 def _read_names_column(train: Rows) -> dict[int, str]:
@@ -418,6 +528,10 @@ def _with_class_ids(rows: Rows, label_names: list[str], known: Iterable[int], na
             f"{rows.source} has labels that are no class of train: {shorten(counts)}. Train has: "
             f"{shorten(label_names[label] for label in known)}. Remove these rows, or add such rows to train.{hint}"
         )
+    return _with_label_column(rows, ids)
+
+
+def _with_label_column(rows: Rows, ids: list[int]) -> pa.Table:
     others = [name for name in rows.table.column_names if name not in ("label", "label_name")]
     return rows.table.select(others).append_column("label", pa.array(ids, pa.int64()))
 
@@ -449,7 +563,3 @@ def digest(dataset: datasets.Dataset) -> str:
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return hashlib.blake2b(sink.getvalue(), digest_size=16).hexdigest()
-
-
-def _listing(folder: Path) -> str:
-    return shorten(sorted(entry.name for entry in folder.iterdir())) or "nothing"

@@ -1,7 +1,7 @@
 """One run (an arm, a seed) from its arguments to a results folder that can be stopped at any moment and resumed."""
 
-import io
 import json
+import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,26 +22,21 @@ from transformers import (
     set_seed,
 )
 from transformers.trainer_callback import ProgressCallback
+from transformers.utils import logging as transformers_logging
 
 import nlp_mixup
 from nlp_mixup.arguments import ModelArguments
-from nlp_mixup.calibration import (
-    calibration_metrics,
-    describe_calibration,
-    noise_floor,
-    score_intervals,
-    score_logits,
-    slow_score_intervals,
-    softmax,
-)
+from nlp_mixup.calibration import calibration_metrics, softmax
 from nlp_mixup.data import load_text_data, tokenize
 from nlp_mixup.models.loading import load_model, load_tokenizer
+from nlp_mixup.ood import load_ood_texts, tokenize_ood
 from nlp_mixup.recipe import RunArguments, settings_of
-from nlp_mixup.report import save_reliability_figure, write_atomically
+from nlp_mixup.results import BrokenRun, differing_settings, read_run, write_atomically, write_npz, write_run
+from nlp_mixup.scoring import score_run
 from nlp_mixup.trainer import MixupTrainer
 
-# Settings that may differ between a run's first start and its resumption: they change no number.
-FREE_SETTINGS = {"output_dir", "keep_models", "disable_tqdm", "report_to", "run_name", "per_device_eval_batch_size"}
+logger = logging.getLogger(__name__)
+
 HISTORY_SCORES = ("accuracy", "confidence", "nll", "ece", "oe", "gap")
 
 
@@ -85,12 +80,14 @@ def prepare(arguments: RunArguments) -> Prepared:
 
 def prepare_texts(arguments: RunArguments) -> Prepared:
     """`prepare` for texts. Raises what `load_text_data` and `load_tokenizer` raise."""
+    ood_texts = load_ood_texts(arguments.data)
     data = load_text_data(arguments.data)
     tokenizer = load_tokenizer(arguments.model, data)
+    splits = tokenize(data, tokenizer, max_length=arguments.data.max_length)
     return Prepared(
         arguments=arguments,
-        splits=tokenize(data, tokenizer, max_length=arguments.data.max_length),
-        ood={},
+        splits=splits,
+        ood=tokenize_ood(arguments.data, data, ood_texts, splits, tokenizer),
         label_names=data.label_names,
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
@@ -121,7 +118,15 @@ class Run:
 
     @property
     def is_done(self) -> bool:
-        return (self.folder / "metrics.json").is_file()
+        """Whether the folder holds this run, finished and whole. Raises ValueError where another version wrote it."""
+        try:
+            read_run(self.folder)
+        except FileNotFoundError:
+            return False
+        except BrokenRun as error:
+            logger.warning("%s It is trained again.", error)
+            return False
+        return True
 
     def lock(self) -> None:
         """Keeps other commands out of this run until this process ends, however it ends.
@@ -174,63 +179,50 @@ class Run:
             write_atomically(self.folder / "arguments.yaml", self._arguments_yaml())
         output = trainer.train(resume_from_checkpoint=last_complete_checkpoint(self.folder))
 
-        rows: list[dict[str, Any]] = []
-        intervals, verdicts = {}, {}
+        predictions, ood_logits = {}, {}
         for split in ("validation", "test"):
-            if split not in prepared.splits:
-                continue
-            prediction = trainer.predict(prepared.splits[split], metric_key_prefix=split)
-            logits, labels = prediction.predictions, prediction.label_ids
-            scores = score_logits(logits, labels, n_bins=self.arguments.evaluation.n_bins)
-            rows.append(
-                {
-                    "arm": self.arm,
-                    "seed": self.seed,
-                    "split": split,
-                    "calibration": "raw",
-                    "selection": _selection(trainer.args),
-                    **scores,
-                }
-            )
-            if is_main:
-                _write_npz(self.folder / f"logits-{split}.npz", logits=logits, labels=labels)
-                n_bins = self.arguments.evaluation.n_bins
-                found = score_intervals(logits, labels, n_bins=n_bins) | slow_score_intervals(
-                    logits, labels, n_bins=n_bins
-                )
-                intervals[split] = {name: (found[name].value, found[name].low, found[name].high) for name in found}
-                verdicts[split] = describe_calibration(found["ece"], noise_floor(softmax(logits), n_bins=n_bins))
+            if split in prepared.splits:
+                prediction = trainer.predict(prepared.splits[split], metric_key_prefix=split)
+                predictions[split] = prediction.predictions, prediction.label_ids
+        for name, rows in prepared.ood.items():
+            ood_logits[name] = trainer.predict(rows, metric_key_prefix=name).predictions
         if keep_models != "none":
             trainer.save_model(str(self.folder / "model"))
         if not is_main:
             return
         # A pickle of the arguments, which arguments.yaml replaces.
         (self.folder / "model" / "training_args.bin").unlink(missing_ok=True)
-        save_reliability_figure(
-            self.folder / "reliability.png", {self.arm: [self.folder]}, rows[-1]["split"], rows[-1]["n_bins"]
+        named = {"arm": self.arm, "seed": self.seed, "selection": _selection(self.arguments.training)}
+        scored = score_run(predictions, ood_logits, n_bins=self.arguments.evaluation.n_bins)
+        write_run(
+            self.folder,
+            named,
+            predictions,
+            ood_logits,
+            scored.resamples,
+            scored.confidence,
+            {**scored.metrics, "label_names": prepared.label_names, "train_runtime": output.metrics["train_runtime"]},
         )
-        if keep_models != "all":
+        self.drop_checkpoints(keep_models)
+
+    def drop_checkpoints(self, keep_models: str = "none") -> None:
+        """Deletes the checkpoints of a finished run, also of one that was stopped just before it could."""
+        if (self.arguments.evaluation.keep_models or keep_models) != "all":
             for folder in self.folder.glob("checkpoint-*"):
                 shutil.rmtree(folder)
-        metrics = {
-            "format": 1,
-            "rows": rows,
-            "intervals": intervals,
-            "verdicts": verdicts,
-            "train_runtime": output.metrics["train_runtime"],
-        }
-        write_atomically(self.folder / "metrics.json", json.dumps(metrics, indent=1))
 
     def _check_folder(self) -> None:
         stored_file = self.folder / "arguments.yaml"
         if not stored_file.is_file():
             return
-        stored = yaml.safe_load(stored_file.read_text(encoding="utf-8"))
+        try:
+            stored = dict(yaml.safe_load(stored_file.read_text(encoding="utf-8")))
+        except (yaml.YAMLError, TypeError, ValueError) as error:
+            raise ValueError(f"{stored_file} is damaged ({error}). Delete {self.folder} and start again.") from error
         stored.pop("arms", None)
         differing = [
             f"{name} is {stored.get(name, 'default')} there and {self.settings.get(name, 'default')} now"
-            for name in sorted((stored.keys() | self.settings.keys()) - FREE_SETTINGS)
-            if stored.get(name) != self.settings.get(name)
+            for name in differing_settings(stored, self.settings)
         ]
         if differing:
             raise ValueError(
@@ -286,7 +278,7 @@ class EpochHistory(TrainerCallback):
         self._records.append({"epoch": round(state.epoch, 6), "step": state.global_step, **kept})
         self._confidence.append(self._latest[0])
         self._correct.append(self._latest[1])
-        _write_npz(self._npz, confidence=np.stack(self._confidence), correct=np.stack(self._correct))
+        write_npz(self._npz, confidence=np.stack(self._confidence), correct=np.stack(self._correct))
         write_atomically(self._jsonl, "".join(json.dumps(record) + "\n" for record in self._records))
 
 
@@ -302,6 +294,10 @@ class EpochProgress(ProgressCallback):
         if self.training_bar is not None:
             self.training_bar.set_description(self._name)
 
+    def on_prediction_step(self, args, state, control, eval_dataloader=None, **kwargs):
+        if len(eval_dataloader) > 100:  # a bar for less than that only flickers
+            super().on_prediction_step(args, state, control, eval_dataloader=eval_dataloader, **kwargs)
+
     def on_log(self, args, state, control, logs=None, **kwargs):
         if self.training_bar is None or not logs or "eval_ece" not in logs:
             return
@@ -310,6 +306,11 @@ class EpochProgress(ProgressCallback):
             f"NLL {logs['eval_nll']:.3f}, ECE {logs['eval_ece']:.3f}, OE {logs['eval_oe']:.3f}, "
             f"gap {logs['eval_gap']:+.3f}"
         )
+
+
+def quiet() -> None:
+    """Leaves out transformers' bars for the files of every checkpoint; the run's own bar stays."""
+    transformers_logging.disable_progress_bar()
 
 
 def last_complete_checkpoint(folder: Path) -> str | None:
@@ -323,9 +324,3 @@ def _selection(args) -> str:
     if not args.load_best_model_at_end:
         return "last epoch"
     return f"best validation {args.metric_for_best_model.removeprefix('eval_')}"
-
-
-def _write_npz(path: Path, **arrays: Any) -> None:
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
-    write_atomically(path, content.getvalue())

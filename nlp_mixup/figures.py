@@ -9,6 +9,7 @@ of that accuracy, and the histogram below says how many rows each bar stands on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from nlp_mixup.calibration import ReliabilityTable
 
 # Okabe and Ito's palette, told apart by colour-blind readers and in grey.
+MAX_COLUMNS = 3
 ACCURACY, OVER, UNDER, INK = "#56B4E9", "#D55E00", "#009E73", "#333333"
 
 
@@ -113,7 +115,7 @@ def describe_table(table: ReliabilityTable) -> str:
 
 
 def reliability_figure(tables: Mapping[str, ReliabilityTable]) -> Figure:
-    """The standard figure: one column per arm, the reliability diagram above its confidence histogram.
+    """The standard figure: for every arm the reliability diagram above its confidence histogram, three arms in a line.
 
     Args:
         tables: a reliability table for every name, drawn from left to right.
@@ -132,10 +134,13 @@ def reliability_figure(tables: Mapping[str, ReliabilityTable]) -> Figure:
     """
     if not tables:
         raise ValueError('reliability_figure: no tables; give at least one, such as {"no_mixup": table}')
-    figure = Figure(figsize=(0.5 + 3.9 * len(tables), 6.4), layout="constrained")
-    axes = figure.subplots(2, len(tables), squeeze=False, sharex=True, sharey="row", height_ratios=(3, 1))
-    for column, (name, table) in enumerate(tables.items()):
-        top, bottom = axes[0, column], axes[1, column]
+    columns = min(len(tables), MAX_COLUMNS)
+    lines = math.ceil(len(tables) / columns)
+    figure = Figure(figsize=(0.5 + 3.9 * columns, 6.4 * lines), layout="constrained")
+    axes = figure.subplots(2 * lines, columns, squeeze=False, sharex=True, height_ratios=[3, 1] * lines)
+    for place, (name, table) in enumerate(tables.items()):
+        line, column = divmod(place, columns)
+        top, bottom = axes[2 * line, column], axes[2 * line + 1, column]
         draw_reliability(table, top)
         top.set_title(name, fontweight="bold", pad=30)
         top.text(0.5, 1.01, describe_table(table), transform=top.transAxes, ha="center", va="bottom", fontsize=8)
@@ -144,8 +149,13 @@ def reliability_figure(tables: Mapping[str, ReliabilityTable]) -> Figure:
         if column:
             top.set_ylabel("")
             bottom.set_ylabel("")
+            bottom.sharey(axes[2 * line + 1, 0])
+    for empty in range(len(tables), lines * columns):
+        line, column = divmod(empty, columns)
+        axes[2 * line, column].remove()
+        axes[2 * line + 1, column].remove()
     handles, labels = _every_label(axes[0])
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(1 + len(tables), 3), fontsize=8, frameon=False)
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(1 + columns, 3), fontsize=8, frameon=False)
     return figure
 
 

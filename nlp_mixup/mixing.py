@@ -130,6 +130,7 @@ def mixed_cross_entropy(
     lam: Tensor | None = None,
     *,
     label_smoothing: float = 0.0,
+    confidence_penalty: float = 0.0,
     num_items: Tensor | int | None = None,
 ) -> Tensor:
     """lambda * CE(logits, y_a) + (1 - lambda) * CE(logits, y_b), equal to cross-entropy against the mixed labels.
@@ -142,11 +143,13 @@ def mixed_cross_entropy(
         partner_labels: (n,) labels of the partners; None for plain cross-entropy.
         lam: (n,) in [0, 1], the share of each row's own label.
         label_smoothing: mass in [0, 1) spread evenly over the classes.
+        confidence_penalty: kappa >= 0; kappa H(p) is taken off each row's loss, where H is the entropy in nats of the
+            prediction p (Pereyra et al. 2017, arXiv 1701.06548). The loss can then be negative.
         num_items: divides the sum of the rows' losses; None takes the mean over rows with a label. Under gradient
             accumulation, the number of labels in all micro-batches of the step gives the big batch's gradient.
 
     Returns:
-        A scalar >= 0; lower is better.
+        A scalar; lower is better.
 
     Example:
         >>> logits, lam = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([0.7, 0.7])
@@ -161,4 +164,7 @@ def mixed_cross_entropy(
     losses = row_losses(labels)
     if partner_labels is not None and lam is not None:
         losses = lam * losses + (1 - lam) * row_losses(partner_labels)
+    if confidence_penalty > 0:
+        log_probs = logits.log_softmax(-1)
+        losses = losses + confidence_penalty * (log_probs.exp() * log_probs).sum(-1) * labels.ne(-100)
     return losses.sum() / (labels.ne(-100).sum() if num_items is None else num_items)

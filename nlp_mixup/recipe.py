@@ -18,6 +18,7 @@ import yaml
 from transformers import HfArgumentParser
 
 from nlp_mixup.arguments import (
+    BASELINE,
     DataArguments,
     EvaluationArguments,
     MixupTrainingArguments,
@@ -26,6 +27,11 @@ from nlp_mixup.arguments import (
 
 ARGUMENT_CLASSES: tuple[Any, ...] = (ModelArguments, DataArguments, MixupTrainingArguments, EvaluationArguments)
 FIELDS = {f.name: f for cls in ARGUMENT_CLASSES for f in fields(cls) if f.init}
+
+# What all arms of a comparison must share: the rows, how they are scored, and the rule that chooses the weights.
+ONE_FOR_ALL = {f.name for f in fields(DataArguments)} | {
+    *("n_bins", "load_best_model_at_end", "metric_for_best_model", "greater_is_better"),
+}
 
 # What a run from the command line wants where the Trainer's own default is another.
 RUN_DEFAULTS: dict[str, Any] = {
@@ -133,17 +139,35 @@ def check_seeds(seeds: list[int]) -> None:
         raise ValueError(f"Seed {repeated[0]} is given twice in {seeds}; each seed is one run.")
 
 
-def check_compare(recipe: Recipe, seeds: list[int], overrides: list[str]) -> None:
+def check_compare(recipe: Recipe, seeds: list[int], overrides: list[str], arms: list[str] | None = None) -> None:
     """Refuses a comparison whose arms would not differ as the recipe says.
 
     Raises:
-        ValueError: no arms, equal arms, repeated or negative seeds, or an override of what tells the arms apart.
+        ValueError: no arms, no no_mixup, equal arms, arms that would score other rows, arms asked for that are not there,
+            repeated or negative seeds, or an override of what tells the arms apart.
     """
     if not recipe.arms:
         raise ValueError(
             f"Recipe '{recipe.name}' has no arms to compare. Add 'arms:', such as 'no_mixup: {{mixup_alpha: 0}}', "
             f"or run: nlp-mixup train {recipe.name}"
         )
+    for arm in arms or []:
+        _check_arm(recipe, arm)
+    if BASELINE not in recipe.arms:
+        raise ValueError(
+            f"Recipe '{recipe.name}' has no arm '{BASELINE}', which the others are compared with. Add "
+            f"'{BASELINE}: {{mixup_alpha: 0}}' to its arms."
+        )
+    plain = {**recipe.settings, **recipe.arms[BASELINE]}
+    for name in ("mixup_alpha", "label_smoothing_factor", "confidence_penalty"):
+        if float(plain.get(name) or 0) != 0:
+            raise ValueError(f"The arm '{BASELINE}' of recipe '{recipe.name}' must set {name}: 0, got {plain[name]}.")
+    for arm, settings in recipe.arms.items():
+        if shared := sorted(settings.keys() & ONE_FOR_ALL):
+            raise ValueError(
+                f"The arm '{arm}' of recipe '{recipe.name}' sets {shared[0]}: arms are compared on the same rows, scored "
+                "and chosen by the same rule. Set it for the whole recipe."
+            )
     check_seeds(seeds)
     for arm, other in itertools.combinations(recipe.arms, 2):
         if {**recipe.settings, **recipe.arms[arm]} == {**recipe.settings, **recipe.arms[other]}:
@@ -158,6 +182,13 @@ def check_compare(recipe: Recipe, seeds: list[int], overrides: list[str]) -> Non
                 if overridden[0] == "seed"
                 else "Edit a copy of the recipe, or train one arm: nlp-mixup train --arm NAME"
             )
+        )
+
+
+def _check_arm(recipe: Recipe, arm: str) -> None:
+    if arm not in recipe.arms:
+        raise ValueError(
+            f"Recipe '{recipe.name}' has no arm '{arm}', only {_listed(recipe.arms)}.{_nearest(arm, recipe.arms)}"
         )
 
 
@@ -176,10 +207,8 @@ def parse_arguments(recipe: Recipe, arm: str, overrides: list[str], seed: int | 
     """
     if not recipe.arms and arm != recipe.default_arm():
         raise ValueError(f"Recipe '{recipe.name}' has no arms, so --arm {arm!r} names nothing. Leave --arm out.")
-    if recipe.arms and arm not in recipe.arms:
-        raise ValueError(
-            f"Recipe '{recipe.name}' has no arm '{arm}', only {_listed(recipe.arms)}.{_nearest(arm, recipe.arms)}"
-        )
+    if recipe.arms:
+        _check_arm(recipe, arm)
     settings = {
         **RUN_DEFAULTS,
         "output_dir": f"runs/{recipe.name}",
@@ -189,15 +218,8 @@ def parse_arguments(recipe: Recipe, arm: str, overrides: list[str], seed: int | 
     }
     if seed is not None:
         settings["seed"] = seed
-    parser = _Parser(ARGUMENT_CLASSES, prog="nlp-mixup", allow_abbrev=False)
     tokens = [token for name, value in settings.items() for token in _tokens(name, value)]
-    *arguments, unknown = parser.parse_args_into_dataclasses(
-        args=tokens + overrides, return_remaining_strings=True, look_for_args_file=False
-    )
-    if unknown:
-        flag = unknown[0].split("=")[0].lstrip("-").replace("-", "_")
-        raise ValueError(f"Unknown argument '{unknown[0]}'.{_nearest(flag, FIELDS, prefix='--')}")
-    result = RunArguments(*arguments)
+    result = RunArguments(*parse_fields(ARGUMENT_CLASSES, tokens + overrides))
     if result.training.resume_from_checkpoint is not None:
         raise ValueError(
             "resume_from_checkpoint is not needed: the same command resumes from the run's own last checkpoint. "
@@ -206,11 +228,27 @@ def parse_arguments(recipe: Recipe, arm: str, overrides: list[str], seed: int | 
     return result
 
 
-def field_help() -> str:
+def parse_fields(classes: tuple[Any, ...], tokens: list[str]) -> list[Any]:
+    """Command-line tokens as one instance of each dataclass.
+
+    Raises:
+        ValueError: an unknown flag (the message names the nearest), or a value out of its range.
+        SystemExit: a value of the wrong type, with the parser's message.
+    """
+    parser = _Parser(classes, prog="nlp-mixup", allow_abbrev=False)
+    *arguments, unknown = parser.parse_args_into_dataclasses(
+        args=tokens, return_remaining_strings=True, look_for_args_file=False
+    )
+    if unknown:
+        flag = unknown[0].split("=")[0].lstrip("-").replace("-", "_")
+        known = [f.name for cls in classes for f in fields(cls) if f.init]
+        raise ValueError(f"Unknown argument '{unknown[0]}'.{_nearest(flag, known, prefix='--')}")
+    return arguments
+
+
+def field_help(classes: tuple[Any, ...] = ARGUMENT_CLASSES) -> str:
     """The help of every argument field."""
-    return _Parser(
-        ARGUMENT_CLASSES, prog="nlp-mixup train RECIPE", usage=argparse.SUPPRESS, add_help=False
-    ).format_help()
+    return _Parser(classes, prog="nlp-mixup", usage=argparse.SUPPRESS, add_help=False).format_help()
 
 
 def fields_of(overrides: list[str]) -> set[str]:
@@ -263,6 +301,8 @@ def _tokens(name: str, value: Any) -> list[str]:
         return []
     if isinstance(value, bool):
         return [f"--{name}={str(value).lower()}"]
+    if isinstance(value, dict) and name == "ood_files":
+        value = [f"{key}={file}" for key, file in value.items()]
     if isinstance(value, list):
         return [f"--{name}", *map(str, value)]
     return [f"--{name}={json.dumps(value) if isinstance(value, dict) else value}"]

@@ -1,158 +1,292 @@
-"""From the finished runs of a results folder to its table, `results.csv` and the reliability diagrams."""
+"""A results folder's report: tables on the terminal, results.csv, figures/, report.md and report.html.
 
-import csv
+Everything comes from what the runs stored: nothing is trained, and no slow score is computed again.
+"""
+
+from __future__ import annotations
+
+import base64
 import io
-import json
-import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from nlp_mixup.calibration import ReliabilityTable, reliability_table, softmax
+from nlp_mixup.arguments import BASELINE
+from nlp_mixup.calibration.floor import short
+from nlp_mixup.comparison import CALIBRATIONS, DIFFERENCES, Comparison, Estimate, verdict
+from nlp_mixup.comparison_figures import HOW_TO_READ
 from nlp_mixup.figures import reliability_figure
+from nlp_mixup.report_figures import pooled_table, report_figures
+from nlp_mixup.results import read_results, read_run, write_atomically, write_results
+from nlp_mixup.scoring import RAW, TEMPERATURE
 
-COLUMNS = (
-    *("arm", "seed", "split", "calibration", "selection", "n", "n_bins"),
-    *(
-        "accuracy",
-        "nll",
-        "brier",
-        "ece",
-        "ece_floor",
-        "ece_floor_low",
-        "ece_floor_high",
-        "oe",
-        "mce",
-        "gap",
-        "confidence",
-    ),
-)
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file so that a reader, or a run killed half-way, finds all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(partial, path)
-
-
-def finished_runs(output_dir: Path) -> list[Path]:
-    """The run folders under `output_dir` that are done: OUT/<arm>/seed-<s> with a metrics.json."""
-    return sorted(path.parent for path in output_dir.glob("*/seed-*/metrics.json"))
+SCORES = {
+    "accuracy": "accuracy",
+    "NLL": "nll",
+    "Brier": "brier",
+    "ECE": "ece",
+    "floor": "ece_floor",
+    "OE": "oe",
+    "gap": "gap",
+}
+FIGURES = {
+    "reliability": "Reliability diagrams (rows of all seeds together)",
+    "difference": "Differences to no_mixup",
+    "gap_by_epoch": "Over-confidence by epoch",
+    "joint_density": "Accuracy and confidence by epoch",
+    "alpha": "Calibration error by alpha",
+    "label_entropy": "How soft the training labels are",
+    "ood_confidence": "Confidence on inputs from elsewhere",
+    "risk_coverage": "Which rows to answer",
+}
+CHANGES = {"accuracy": "accuracy", "nll": "NLL", "brier": "Brier", "ece": "ECE", "oe": "OE"}
 
 
-def read_rows(output_dir: Path, arms: list[str] | None = None) -> list[dict[str, Any]]:
-    """The scores of all finished runs, a row per arm, seed, split and calibration.
+@dataclass(frozen=True)
+class Grid:
+    """A table for any of the report's shapes: plain text cells, a heading for each column; `strong` rows stand out."""
+
+    header: list[str]
+    rows: list[list[str]]
+    strong: frozenset[tuple[int, int]] = frozenset()
+
+
+def write_report(output_dir: Path) -> Path:
+    """Prints the comparison, and writes results.csv, figures/*.png, report.md and report.html.
 
     Args:
         output_dir: a results folder.
-        arms: the order of the arms; others follow by name.
+
+    Returns:
+        The path of report.html.
+
+    Raises:
+        FileNotFoundError, ValueError: what `read_results` and `Comparison` raise.
     """
-    rows = [row for run in finished_runs(output_dir) for row in read_run(run)["rows"]]
-    order = {arm: index for index, arm in enumerate(arms or [])}
-    rows.sort(key=lambda row: (order.get(row["arm"], len(order)), row["arm"], row["seed"]))
-    return rows
+    results = read_results(output_dir)
+    comparison = Comparison(results)
+    csv_path = write_results(results)
+    verdicts = {arm: verdict(comparison, arm) for arm in results.runs}
+    scores, changes, foreign = score_grid(comparison), change_grid(comparison), ood_grid(comparison)
+    _print(comparison, scores, verdicts)
+    for line in results.skipped:
+        print(f"Note: {line}")
 
-
-def write_results(output_dir: Path, rows: list[dict[str, Any]]) -> Path:
-    """Writes results.csv; it holds no time, host or path, so that a resumed comparison gives the same bytes."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, extrasaction="ignore", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    path = output_dir / "results.csv"
-    write_atomically(path, text.getvalue())
-    return path
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """What a finished run stored: its ``rows`` of scores, one per split and calibration, ``intervals``, ``verdicts``."""
-    return json.loads((folder / "metrics.json").read_text())
-
-
-def pooled_table(runs: list[Path], split: str, n_bins: int) -> ReliabilityTable:
-    """The reliability table over the predictions of several runs (seeds) on one split."""
-    stored = [np.load(run / f"logits-{split}.npz") for run in runs]
-    probs = np.concatenate([softmax(file["logits"]) for file in stored])
-    labels = np.concatenate([file["labels"] for file in stored])
-    return reliability_table(probs, labels, n_bins=n_bins)
-
-
-def save_reliability_figure(path: Path, runs_by_arm: dict[str, list[Path]], split: str, n_bins: int) -> Path:
-    """Draws the arms' reliability diagrams side by side."""
-    figure = reliability_figure({arm: pooled_table(runs, split, n_bins) for arm, runs in runs_by_arm.items()})
-    image = io.BytesIO()
-    figure.savefig(image, format="png", dpi=150)
-    write_atomically(path, image.getvalue())
-    return path
+    figures: dict[str, bytes] = {}
+    for name in FIGURES:  # none of an earlier report outlives its runs
+        (output_dir / "figures" / f"{name}.png").unlink(missing_ok=True)
+    for name, figure in report_figures(comparison).items():
+        figures[name] = _png(figure)
+        write_atomically(output_dir / "figures" / f"{name}.png", figures[name])
+    first = results.all_runs[0]
+    context: dict[str, Any] = {
+        "title": output_dir.resolve().name,
+        "data": _public(first.settings.get("dataset_name") or first.settings.get("train_file") or ""),
+        "model": _public(first.settings.get("model_name_or_path") or "text-cnn"),
+        "split": results.split,
+        "n": first.metrics["rows"][-1]["n"],
+        "n_bins": first.metrics["rows"][-1]["n_bins"],
+        "selection": first.metrics["rows"][-1]["selection"],
+        "classes": len(first.metrics["label_names"]),
+        "versions": sorted({run.metrics["version"] for run in results.all_runs}),
+        "seeds": {arm: sorted(by_seed) for arm, by_seed in results.runs.items()},
+        "verdicts": verdicts,
+        "sweeps": comparison.sweeps(),
+        "short": short,
+        "scores": scores,
+        "changes": changes,
+        "foreign": foreign,
+        "skipped": results.skipped,
+        "figures": {
+            name: {
+                "title": FIGURES[name],
+                "how": HOW_TO_READ[name],
+                "image": base64.b64encode(image).decode(),
+            }
+            for name, image in figures.items()
+        },
+        "baseline": BASELINE,
+    }
+    write_atomically(output_dir / "report.md", _render("report.md.jinja", context))
+    page = output_dir / "report.html"
+    write_atomically(page, _render("report.html.jinja", context))
+    print(f"Table: {csv_path}")
+    print(f"Report: {page}")
+    return page
 
 
 def print_run(folder: Path) -> None:
-    """Prints a finished run's scores on each split, and what its ECE says beside its noise floor."""
-    stored = read_run(folder)
-    rows = stored["rows"]
-    table = _score_table("split", f"{rows[0]['arm']}, seed {rows[0]['seed']}")
-    for row in rows:
-        table.add_row(f"{row['split']} (n = {row['n']})", *_score_cells([row]))
-    _print(table, rows)
-    for split, verdict in stored["verdicts"].items():
-        print(f"{split}: {verdict}")
+    """Prints a finished run's scores on each split, and what its ECE says beside its noise floor; draws its diagram."""
+    run = read_run(folder)
+    rows = run.metrics["rows"]
+    grid = Grid(
+        ["split", *SCORES],
+        [
+            [
+                f"{row['split']} + temperature"
+                if row["calibration"] == TEMPERATURE
+                else f"{row['split']} (n = {row['n']})"
+            ]
+            + [_decimal(row[key], "+" if key == "gap" else "") for key in SCORES.values()]
+            for row in rows
+        ],
+    )
+    _print_grid(grid, f"{run.arm}, seed {run.seed}")
+    _print_conventions(rows[0])
+    for split, by_calibration in run.metrics["verdicts"].items():
+        print(f"{split}: {by_calibration[RAW]}")
+    if run.metrics["temperature_note"]:
+        print(f"Note: {run.metrics['temperature_note']}")
+    figure = reliability_figure({run.arm: pooled_table([run], run.last_split, RAW)})
+    write_atomically(folder / "reliability.png", _png(figure))
     print(f"Run: {folder}")
     print(f"Figure: {folder / 'reliability.png'}")
 
 
-def report(output_dir: Path, arms: list[str], seeds: list[int]) -> None:
-    """Prints the arms' test scores (mean and standard deviation over seeds), writes results.csv and the figure."""
-    runs_by_arm = {arm: [output_dir / arm / f"seed-{seed}" for seed in seeds] for arm in arms}
-    rows = read_rows(output_dir, arms)
-    results = write_results(output_dir, rows)
-    split = "test" if any(row["split"] == "test" for row in rows) else "validation"
-    rows = [row for row in rows if row["split"] == split and row["arm"] in arms and row["seed"] in seeds]
-    table = _score_table("arm", f"{split}, n = {rows[0]['n']}, seeds {', '.join(map(str, seeds))}")
-    for arm in arms:
-        table.add_row(arm, *_score_cells([row for row in rows if row["arm"] == arm]))
-    _print(table, rows)
-    figure = save_reliability_figure(output_dir / "figures" / "reliability.png", runs_by_arm, split, rows[0]["n_bins"])
-    print(f"Table: {results}")
-    print(f"Figure: {figure}")
+def score_grid(comparison: Comparison) -> Grid:
+    """The scores of every arm, raw and after temperature: mean and standard deviation over seeds."""
+    foreign = comparison.results.ood_names
+    rows = []
+    for arm in comparison.results.runs:
+        for calibration in CALIBRATIONS:
+            seeds = comparison.seeds(arm, calibration)
+            name = arm if calibration == RAW else f"{arm} + temperature"
+            if not seeds:
+                rows.append([name, "0", *["" for _ in [*SCORES, *foreign]], ""])
+                continue
+            cells = [_mean_cell(comparison, arm, calibration, key) for key in SCORES.values()]
+            cells += [_mean_cell(comparison, arm, calibration, f"auroc_msp_{ood}") for ood in foreign]
+            temperature = _mean_cell(comparison, arm, calibration, "temperature") if calibration == TEMPERATURE else ""
+            rows.append([name, str(len(seeds)), *cells, temperature])
+    return Grid(["arm", "seeds", *SCORES, *[f"AUROC {name}" for name in foreign], "T"], rows)
 
 
-SCORES = {"accuracy": "accuracy", "NLL": "nll", "ECE": "ece", "floor": "ece_floor", "OE": "oe", "gap": "gap"}
+def change_grid(comparison: Comparison) -> Grid:
+    """The differences to no_mixup under the same calibration, and to no_mixup with temperature; `strong` excludes 0."""
+    rows, strong = [], set()
+    for arm in comparison.results.runs:
+        for calibration in CALIBRATIONS:
+            if arm == BASELINE and calibration == RAW:
+                continue
+            against = RAW if arm == BASELINE else calibration
+            if not comparison.seeds(arm, calibration):
+                continue
+            estimates = [comparison.difference(arm, calibration, name, against) for name in DIFFERENCES]
+            label = arm if calibration == RAW else f"{arm} + temperature"
+            other = BASELINE if against == RAW else f"{BASELINE} + temperature"
+            if any(estimate is None for estimate in estimates):
+                rows.append([label, other, "no seed in common", *[""] * (len(DIFFERENCES) - 1)])
+                continue
+            strong |= {(len(rows), column + 2) for column, e in enumerate(estimates) if e is not None and e.sign}
+            rows.append([label, other, *[_change_cell(estimate) for estimate in estimates]])
+    return Grid(["arm", "minus", *[CHANGES[name] for name in DIFFERENCES]], rows, frozenset(strong))
 
 
-def _score_table(first_column: str, title: str) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
-    table.add_column(first_column, no_wrap=True)
-    for name in SCORES:
-        table.add_column(name, justify="right", no_wrap=True)
-    return table
+def ood_grid(comparison: Comparison) -> Grid | None:
+    """AUROC and FPR95 of both scores and the mean confidence, by set and arm; None without any set."""
+    rows = []
+    for name in comparison.results.ood_names:
+        for arm in comparison.results.runs:
+            for calibration in CALIBRATIONS:
+                if comparison.seeds(arm, calibration):
+                    keys = [f"confidence_{name}", f"auroc_msp_{name}", f"fpr95_msp_{name}", f"auroc_energy_{name}"]
+                    keys.append(f"fpr95_energy_{name}")
+                    label = arm if calibration == RAW else f"{arm} + temperature"
+                    rows.append([name, label, *[_mean_cell(comparison, arm, calibration, key) for key in keys]])
+    header = ["set", "arm", "confidence", "AUROC (MSP)", "FPR95 (MSP)", "AUROC (energy)", "FPR95 (energy)"]
+    return Grid(header, rows) if rows else None
 
 
-def _score_cells(rows: list[dict[str, Any]]) -> list[str]:
-    cells = []
-    for key in SCORES.values():
-        values = np.array([row[key] for row in rows])
-        cell = _decimal(values.mean(), "+" if key == "gap" else "")
-        has_spread = len(values) > 1 and key != "ece_floor"
-        cells.append(f"{cell}±{_decimal(values.std(ddof=1))}" if has_spread else cell)
-    return cells
+def _mean_cell(comparison: Comparison, arm: str, calibration: str, key: str) -> str:
+    mean, spread = comparison.mean(arm, calibration, key)
+    cell = _decimal(mean, "+" if key == "gap" else "")
+    return cell if np.isnan(spread) or key == "ece_floor" else f"{cell}±{_decimal(spread)}"
+
+
+def _change_cell(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return ""
+    return f"{_decimal(estimate.value, '+')} ({_decimal(estimate.low, '+')} to {_decimal(estimate.high, '+')})"
 
 
 def _decimal(value: float, sign: str = "") -> str:
-    """Three decimals without the zero before the point, so that a table with spreads fits 80 columns."""
-    return f"{value:{sign}.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:{sign}.3f}"
+    """Three decimals without the zero before the point, so that a table with spreads fits a terminal."""
+    text = f"{value:{sign}.3f}"
+    if float(text) == 0:  # -0.000 and +0.000 say more than they know
+        text = "0.000"
+    return re.sub(r"^([+-]?)0\.", r"\1.", text)
 
 
-def _print(table: Table, rows: list[dict[str, Any]]) -> None:
+def _print(comparison: Comparison, scores: Grid, verdicts: dict[str, str]) -> None:
+    results = comparison.results
+    row = results.all_runs[0].metrics["rows"][-1]
+    seeds = sorted({run.seed for run in results.all_runs})
+    kept = [0, *(scores.header.index(name) for name in SCORES if name != "Brier")]  # what a terminal has room for
+    grid = Grid([scores.header[c] for c in kept], [[row[c] for c in kept] for row in scores.rows])
+    _print_grid(grid, f"{results.split}, n = {row['n']}, seeds {', '.join(map(str, seeds))}")
+    _print_conventions(row)
+    for sweep in comparison.sweeps():
+        print(f"Chosen on validation: {sweep.sentence}")
+    print()
+    for arm, text in verdicts.items():
+        print(f"{arm}: {text}")
+
+
+def _print_grid(grid: Grid, title: str) -> None:
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for column, name in enumerate(grid.header):
+        table.add_column(name, justify="left" if column == 0 else "right", no_wrap=True)
+    for row in grid.rows:
+        table.add_row(*row)
     console = Console()
-    console = console if console.is_terminal else Console(width=120)
+    console = console if console.is_terminal else Console(width=160)
     console.print(table)
+
+
+def _print_conventions(row: dict[str, Any]) -> None:
     print(
-        f"ECE and OE over {rows[0]['n_bins']} equal-width bins; floor: the ECE that a perfectly calibrated model with these\n"
-        f"confidences would show; gap: mean confidence - accuracy, positive is over-confident; weights: {rows[0]['selection']}."
+        f"ECE and OE over {row['n_bins']} equal-width bins; floor: the ECE that a perfectly calibrated model with these\n"
+        "confidences would show; gap: mean confidence - accuracy, positive is over-confident; weights: "
+        f"{row['selection']}."
     )
+
+
+def _public(name: str) -> str:
+    """A Hub id or a built-in name as it is; of a local path, its last part."""
+    return Path(name).name if name[:1] in "/.~" or Path(name).exists() else name
+
+
+def _png(figure: Any) -> bytes:
+    image = io.BytesIO()
+    # Without the library's version, the same numbers give the same bytes.
+    figure.savefig(image, format="png", dpi=120, metadata={"Software": None})
+    return image.getvalue()
+
+
+def _render(template: str, context: dict[str, Any]) -> str:
+    is_html = template.endswith(".html.jinja")
+    environment = Environment(
+        loader=PackageLoader("nlp_mixup"), autoescape=is_html, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters["md"] = escape_markdown
+    return environment.get_template(template).render(context)
+
+
+def escape_markdown(text: Any) -> str:
+    """Foreign text as inert Markdown: no HTML, no link, no table cell, no line break.
+
+    Example:
+        >>> print(escape_markdown("a|b <img> [x](y)"))
+        a\\|b &lt;img&gt; \\[x\\](y)
+    """
+    flat = "".join(c if c.isprintable() else " " for c in str(text))
+    flat = flat.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|#~$!])", r"\\\1", flat)

@@ -10,7 +10,7 @@ import csv
 import json
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from nlp_mixup.arguments import DataArguments
 
 logger = logging.getLogger(__name__)
+
+EXTENSIONS = (".csv", ".jsonl", ".json", ".parquet")
 
 Source: TypeAlias = Path | datasets.Dataset
 _ONE_CLASS = "Accepted is one class a row: whole numbers 0..K-1, or names. Type --label_column NAME."
@@ -46,49 +48,102 @@ def read_rows(source: Source, split: str, args: DataArguments) -> Rows:
     wanted = {"text": args.text_column, "label": args.label_column}
     if args.text_pair_column:
         wanted["text_pair"] = args.text_pair_column
-    name, first_row, features = str(source), 1, {}
-    if not isinstance(source, Path):
-        name, there, features = f"{args.dataset_name} ({split})", source.column_names, source.features
-    elif source.suffix.lower() == ".csv":
-        there, first_row = _csv_header(source), 2
-    elif source.suffix.lower() == ".parquet":
-        parquet = _open_parquet(source)
-        there = parquet.schema_arrow.names
-        features = datasets.Features.from_arrow_schema(parquet.schema_arrow)
-    else:
-        records = _json_records(source)
-        there = list(dict.fromkeys(key for record in records for key in record))
-    _check_columns(name, there, wanted)
-    names_column = ["label_name"] if args.label_column == "label" and "label_name" in there else []
-    columns = list(dict.fromkeys([*wanted.values(), *names_column]))
-
-    if not isinstance(source, Path):
-        table = source.select_columns(columns).with_format("arrow")[:]
-    elif source.suffix.lower() == ".csv":
-        table = _read_csv(source, columns)
-    elif source.suffix.lower() == ".parquet":
-        table = parquet.read(columns)
-    else:
-        table = pa.table({column: _json_column(records, column, name) for column in columns})
-    if len(table) == 0:
-        raise ValueError(f"{name} has no rows: every split that is given needs some. Check the file.")
-
-    checked = {}
-    for role, column in wanted.items():
-        values = _complete(table[column], f"{name}: column {column!r}", first_row)
-        feature = features.get(column)
-        if role == "label":
-            checked[role] = _check_labels(values, feature, f"{name}: column {column!r}", first_row)
-        elif not _is_string(values.type):
-            raise ValueError(
-                f"{name}: column {column!r} holds {values.type}, accepted are strings. Type --{role}_column NAME."
-            )
-        else:
-            checked[role] = values.cast(pa.string())
+    opened = _open(source, f"{args.dataset_name} ({split})")
+    _check_columns(opened.name, opened.columns, wanted)
+    names_column = ["label_name"] if args.label_column == "label" and "label_name" in opened.columns else []
+    table = opened.read(list(dict.fromkeys([*wanted.values(), *names_column])))
+    checked = {role: _checked(opened, table, role, column) for role, column in wanted.items()}
     for column in names_column:
         checked[column] = table[column]
-    feature = features.get(args.label_column)
-    return Rows(pa.table(checked), name, feature.names if isinstance(feature, datasets.ClassLabel) else None)
+    feature = opened.features.get(args.label_column)
+    return Rows(pa.table(checked), opened.name, feature.names if isinstance(feature, datasets.ClassLabel) else None)
+
+
+def read_texts(path: Path, args: DataArguments, where: tuple[str, str] | None = None) -> pa.Table:
+    """The texts of a file, labels aside; of the rows alone whose column has a value, if `where` says so."""
+    wanted = {"text": args.text_column}
+    if args.text_pair_column:
+        wanted["text_pair"] = args.text_pair_column
+    opened = _open(path, str(path))
+    _check_columns(opened.name, opened.columns, wanted)
+    if where and where[0] not in opened.columns:
+        raise ValueError(f"{path} has no column {where[0]!r} to choose rows by; it has {', '.join(opened.columns)}.")
+    table = opened.read(list(dict.fromkeys([*wanted.values(), *(where[:1] if where else ())])))
+    if where is not None:
+        column, value = where
+        values = table[column].cast(pa.string())
+        if value not in (present := set(pc.unique(values).to_pylist())):
+            raise ValueError(
+                f"{path}: no row has {value!r} in column {column!r}, which holds {shorten(sorted(map(str, present)))}."
+            )
+        table = table.filter(pc.equal(values, value))
+    return pa.table({role: _checked(opened, table, role, column) for role, column in wanted.items()})
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A source whose columns are known and can be read."""
+
+    name: str
+    columns: list[str]
+    first_row: int
+    features: dict[str, Any]
+    _read: Callable[[list[str]], pa.Table]
+
+    def read(self, columns: list[str]) -> pa.Table:
+        table = self._read(columns)
+        if len(table) == 0:
+            raise ValueError(f"{self.name} has no rows: every split that is given needs some. Check the file.")
+        return table
+
+
+def _open(source: Source, name: str) -> _Opened:
+    if not isinstance(source, Path):
+        return _Opened(
+            name, source.column_names, 1, dict(source.features),
+            lambda columns: source.select_columns(columns).with_format("arrow")[:],
+        )  # fmt: skip
+    name = str(source)
+    if source.suffix.lower() == ".csv":
+        return _Opened(name, _csv_header(source), 2, {}, lambda columns: _read_csv(source, columns))
+    if source.suffix.lower() == ".parquet":
+        parquet = _open_parquet(source)
+        features = datasets.Features.from_arrow_schema(parquet.schema_arrow)
+        return _Opened(name, parquet.schema_arrow.names, 1, dict(features), parquet.read)
+    records = _json_records(source)
+    keys = list(dict.fromkeys(key for record in records for key in record))
+    return _Opened(
+        name, keys, 1, {}, lambda columns: pa.table({c: _json_column(records, c, name) for c in columns})
+    )  # fmt: skip
+
+
+def _checked(opened: _Opened, table: pa.Table, role: str, column: str) -> pa.ChunkedArray:
+    where = f"{opened.name}: column {column!r}"
+    values = _complete(table[column], where, opened.first_row)
+    if role == "label":
+        return _check_labels(values, opened.features.get(column), where, opened.first_row)
+    if not _is_string(values.type):
+        raise ValueError(f"{where} holds {values.type}, accepted are strings. Type --{role}_column NAME.")
+    return values.cast(pa.string())
+
+
+def existing_file(name: str, field: str) -> Path:
+    """The file of an argument, which must be there and of a kind that can be read."""
+    path = Path(name).expanduser()
+    if not path.is_file():
+        folder = path.parent
+        inside = f"{folder} holds: {listing(folder)}" if folder.is_dir() else f"There is no folder {folder}"
+        raise FileNotFoundError(f"{field}: there is no file {name}. {inside}. Type --{field} PATH.")
+    if path.suffix.lower() not in EXTENSIONS:
+        raise ValueError(
+            f"{field}: {name} has the extension {path.suffix!r}; accepted are {', '.join(EXTENSIONS)}. "
+            f"Convert the file, or rename it if it already is one of these."
+        )
+    return path
+
+
+def listing(folder: Path) -> str:
+    return shorten(sorted(entry.name for entry in folder.iterdir())) or "nothing"
 
 
 def _check_columns(name: str, there: list[str], wanted: dict[str, str]) -> None:

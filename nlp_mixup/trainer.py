@@ -48,8 +48,8 @@ class MixupMixin(_Base):
 
     Labels stay integers and never reach the model. The loss is the sum over rows divided by the number of labels in the
     whole step, so that micro-batches and processes give the gradient of one big batch, with mixup and without (the
-    stock Trainer's is too large by the number of either). ``eval_loss`` is plain cross-entropy, whatever smoothing or
-    mixing training uses.
+    stock Trainer's is too large by the number of either). ``eval_loss`` is plain cross-entropy, whatever smoothing,
+    penalty or mixing training uses.
 
     Beside ``loss``, which is the mixed one, the log holds ``mixup_lambda`` and ``mixup_share``: the mean lambda and the
     share of mixed batches since the last entry, of the process that logs; and after each epoch ``clean_loss``, plain
@@ -244,7 +244,8 @@ class MixupMixin(_Base):
         if self._user_loss_func is None:
             return mixed_cross_entropy(
                 _logits(outputs), labels, *((pairing.partner_labels, pairing.label_lam) if pairing else ()),
-                label_smoothing=self.args.label_smoothing_factor if self._training else 0.0, num_items=num_items,
+                label_smoothing=self.args.label_smoothing_factor if self._training else 0.0,
+                confidence_penalty=self.args.confidence_penalty if self._training else 0.0, num_items=num_items,
             )  # fmt: skip
         loss = self._user_loss_func(outputs, labels, num_items_in_batch=num_items)
         if pairing is None:
@@ -359,11 +360,12 @@ class MixupMixin(_Base):
                 "compute_loss_func returns one number for the batch, which cannot be mixed by a lambda per example. "
                 "Set mixup_lambda_per='batch', or leave compute_loss_func out."
             )
-        if self.args.label_smoothing_factor > 0:
-            raise ValueError(
-                f"label_smoothing_factor={self.args.label_smoothing_factor} would be ignored, since compute_loss_func "
-                "computes the loss. Smooth the labels inside it and set label_smoothing_factor=0."
-            )
+        for name in ("label_smoothing_factor", "confidence_penalty"):
+            if (value := getattr(self.args, name)) > 0:
+                raise ValueError(
+                    f"{name}={value} would be ignored, since compute_loss_func computes the loss. Do it inside and set "
+                    f"{name}=0."
+                )
 
     def _check_model(self) -> None:
         config = getattr(self.model, "config", None)

@@ -58,11 +58,14 @@ def test_train_leaves_the_whole_results_folder(recipe, tmp_path, capsys):
     printed = capsys.readouterr().out
     files = {path.name for path in run.iterdir()}
     assert files == {
-        "arguments.yaml", "model", "logits-validation.npz", "logits-test.npz", "epochs.npz", "history.jsonl",
-        "metrics.json", "reliability.png",
+        "arguments.yaml", "model", "logits-validation.npz", "logits-test.npz", "logits-ood-noise.npz", "resamples.npz",
+        "confidence.npz",
+        "epochs.npz", "history.jsonl", "metrics.json", "reliability.png",
     }  # fmt: skip
 
-    rows = {row["split"]: row for row in json.loads((run / "metrics.json").read_text())["rows"]}
+    rows = json.loads((run / "metrics.json").read_text())["rows"]
+    assert [row["calibration"] for row in rows] == ["raw", "temperature"] * 2
+    rows = {row["split"]: row for row in rows if row["calibration"] == "raw"}
     for split, n in (("validation", 60), ("test", 80)):
         stored = np.load(run / f"logits-{split}.npz")
         probs = softmax(stored["logits"])
@@ -76,13 +79,13 @@ def test_train_leaves_the_whole_results_folder(recipe, tmp_path, capsys):
 
     stored = json.loads((run / "metrics.json").read_text())
     for split in ("validation", "test"):
-        for score, (value, low, high) in stored["intervals"][split].items():
+        for score, (value, low, high) in stored["intervals"][split]["raw"].items():
             assert low <= high, score
             if score in rows[split] and score not in ("ece", "oe"):  # whose intervals are corrected for their bias
                 assert value == pytest.approx(rows[split][score])
                 assert low <= value <= high
-        assert f"{split}: {stored['verdicts'][split]}" in printed
-        assert "a perfect model" in stored["verdicts"][split]
+        assert f"{split}: {stored['verdicts'][split]['raw']}" in printed
+        assert "a perfect model" in stored["verdicts"][split]["raw"]
 
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in history] == [1, 2, 3]
@@ -114,18 +117,19 @@ def test_a_run_starts_again_from_its_own_arguments(recipe, tmp_path):
 def test_compare_runs_all_arms_and_seeds_and_skips_what_is_done(recipe, tmp_path, capsys):
     cli.main(["compare", str(recipe)])
     first = (tmp_path / "out" / "results.csv").read_bytes()
-    assert first.decode().count("\n") == 1 + 2 * 2 * 2
+    assert first.decode().count("\n") == 1 + 2 * 2 * 2 * 2
     assert (tmp_path / "out" / "figures" / "reliability.png").stat().st_size > 10_000
     printed = capsys.readouterr().out
     assert "seeds 0, 1" in printed
     table = printed[printed.index("test, n = 80") :].splitlines()
-    assert [line.split()[0] for line in table if "±" in line] == ["no_mixup", "mixup"]
+    arms = [line.split("  ")[1] for line in table if "±" in line]
+    assert arms == ["no_mixup", "no_mixup + temperature", "mixup", "mixup + temperature"]
     assert not list(tmp_path.glob("out/*/*/model"))
 
     shutil.rmtree(tmp_path / "out" / "mixup" / "seed-1")
     cli.main(["compare", str(recipe)])
     assert (tmp_path / "out" / "results.csv").read_bytes() == first
-    assert capsys.readouterr().out.count("done already") == 3
+    assert "4 runs: 3 done, 1 to train." in capsys.readouterr().out
 
 
 def test_a_killed_run_resumes_to_the_same_numbers(recipe, tmp_path):

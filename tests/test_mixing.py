@@ -152,3 +152,17 @@ def test_probability_is_the_share_of_mixed_batches():
 def test_layers_are_drawn_evenly():
     layers = [draw_layer([2, 5, 7], seed=0, step=step) for step in range(3000)]
     assert stats.chisquare(np.unique(layers, return_counts=True)[1]).pvalue > 0.01
+
+
+def test_confidence_penalty_takes_the_entropy_of_the_prediction_off():
+    """Loss and gradient of CE - kappa H(p), rows without label apart."""
+    logits = torch.randn(5, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    labels = torch.tensor([0, 2, 1, -100, 1])
+    loss = mixed_cross_entropy(logits, labels, confidence_penalty=0.3)
+    kept = labels != -100
+    entropy = torch.distributions.Categorical(logits=logits[kept]).entropy()
+    expected = F.cross_entropy(logits, labels) - 0.3 * entropy.mean()
+    torch.testing.assert_close(loss, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(loss, logits, retain_graph=True)[0], torch.autograd.grad(expected, logits)[0]
+    )

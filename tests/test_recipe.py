@@ -25,14 +25,10 @@ def test_every_shipped_recipe_parses_in_all_its_arms(name):
     check_compare(recipe, list(recipe.seeds), [])
     for arm in recipe.arms:
         arguments = parse_arguments(recipe, arm, [])
-        assert (arguments.training.mixup_alpha > 0) == arm.startswith("mixup")
+        mixes = not ({"no_mixup", "label_smoothing", "erl"} & {arm})
+        assert (arguments.training.mixup_alpha > 0) == mixes
         assert arguments.training.output_dir == f"runs/{name}"
         assert arguments.training.seed == recipe.seeds[0]
-
-
-def test_the_shipped_recipes_are_these():
-    names = {"quickstart", "mr-text-cnn", "trec-text-cnn", "rotten-tomatoes-distilbert", "tweets-minilm"}
-    assert names <= set(shipped_recipes())
 
 
 def test_yaml_values_get_the_types_of_their_fields(tmp_path):
@@ -153,7 +149,8 @@ def test_unknown_arm():
      "--save_total_limit=5", "--debug=underflow_overflow", "--learning_rate=1e-05", "--mixup_off_epoch=2"],
 )  # fmt: skip
 def test_stored_settings_win_over_the_defaults_of_a_run(tmp_path, override):
-    arguments = parse_arguments(load_recipe("quickstart"), "mixup", [override])
+    recipe = load_recipe(write(tmp_path, "dataset_name: demo-tweets\nmixup_alpha: 0.4\n"))
+    arguments = parse_arguments(recipe, "mixup", [override])
     again = load_recipe(write(tmp_path, yaml.safe_dump(settings_of(arguments))))
     second = parse_arguments(again, "mixup", [])
     name = override.removeprefix("--").split("=")[0]
@@ -168,9 +165,53 @@ def test_an_arm_that_the_recipe_does_not_have_is_refused_without_arms_too(tmp_pa
 
 
 def test_equal_arms_are_refused(tmp_path):
-    recipe = load_recipe(write(tmp_path, "mixup_alpha: 0.4\narms: {a: {}, b: {mixup_alpha: 0.4}}"))
+    recipe = load_recipe(
+        write(tmp_path, "mixup_alpha: 0.4\narms: {no_mixup: {mixup_alpha: 0}, a: {}, b: {mixup_alpha: 0.4}}")
+    )
     with pytest.raises(ValueError, match=r"The arms 'a' and 'b' of recipe 'mine' have the same settings"):
         check_compare(recipe, [0], [])
+
+
+@pytest.mark.parametrize(
+    ("arms", "message"),
+    [
+        ("{mixup: {}}", r"has no arm 'no_mixup', .* Add 'no_mixup: \{mixup_alpha: 0\}' to its arms"),
+        (
+            "{no_mixup: {}, mixup: {mixup_alpha: 1}}",
+            r"The arm 'no_mixup' of recipe 'mine' must set mixup_alpha: 0, got 0.4",
+        ),
+        (
+            "{no_mixup: {mixup_alpha: 0, label_smoothing_factor: 0.1}, mixup: {}}",
+            "must set label_smoothing_factor: 0, got 0.1",
+        ),
+        (
+            "{no_mixup: {mixup_alpha: 0}, mixup: {max_eval_samples: 10}}",
+            r"The arm 'mixup' of recipe 'mine' sets max_eval_samples: arms are compared on the same rows",
+        ),
+        (
+            "{no_mixup: {mixup_alpha: 0}, mixup: {metric_for_best_model: nll}}",
+            "sets metric_for_best_model: arms are compared .* chosen by the same rule",
+        ),
+    ],
+)
+def test_arms_that_cannot_be_compared_are_refused(tmp_path, arms, message):
+    recipe = load_recipe(write(tmp_path, f"mixup_alpha: 0.4\narms: {arms}"))
+    with pytest.raises(ValueError, match=message):
+        check_compare(recipe, [0], [])
+
+
+def test_arms_of_the_command_line_are_the_recipes():
+    recipe = load_recipe("quickstart")
+    check_compare(recipe, [0], [], arms=["mixup"])
+    with pytest.raises(ValueError, match=r"has no arm 'mixap', only 'no_mixup', 'mixup'. Did you mean 'mixup'\?"):
+        check_compare(recipe, [0], [], arms=["mixap"])
+
+
+def test_ood_files_as_a_mapping_or_a_list(tmp_path):
+    for text in ("{oos: a.csv, far: 'b.csv:label=1'}", "['oos=a.csv', 'far=b.csv:label=1']"):
+        recipe = load_recipe(write(tmp_path, f"mixup_alpha: 0.4\nood_files: {text}"))
+        data = parse_arguments(recipe, "mixup", []).data
+        assert data.ood_files == ["oos=a.csv", "far=b.csv:label=1"]
 
 
 def test_default_arm(tmp_path):

@@ -19,8 +19,9 @@ from datasets.fingerprint import Hasher
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data import SPLIT_NAMES, check_settings, digest, drop_hidden_test, number_classes, subset
+from nlp_mixup.data import SPLIT_NAMES, check_settings, class_tables, digest, drop_hidden_test, subset, take_out
 from nlp_mixup.experiment import Prepared
+from nlp_mixup.ood import HELD_OUT, NOISE
 from nlp_mixup.recipe import RunArguments
 from nlp_mixup.vision.images import (
     NoiseTransform,
@@ -38,8 +39,8 @@ from nlp_mixup.vision.sources import image_sources, load_ood_tables, read_split
 from nlp_mixup.vision.stream import Stream, load_stream, stream_of_files
 from nlp_mixup.vision.trainer import ImageMixupTrainer
 
+UNIFORM = "uniform"
 STREAM_SAMPLE = 1024  # images of a stream that its statistics are taken from
-NOISE, UNIFORM = "noise", "uniform"
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,13 @@ class ImageData:
             {bytes, path}, and ``label``, ids 0..K-1.
         label_names: The K names, in the order of the ids.
         stream: the training rows, where they are streamed.
+        held_out: the test images of the classes that ``ood_classes`` takes out, without labels.
     """
 
     tables: dict[str, pa.Table]
     label_names: list[str]
     stream: Stream | None = None
+    held_out: pa.Table | None = None
 
 
 def prepare_images(arguments: RunArguments) -> Prepared:
@@ -75,6 +78,8 @@ def prepare_images(arguments: RunArguments) -> Prepared:
     check_image_settings(arguments)
     data = load_image_data(args)
     ood_tables = load_ood_tables(args)
+    if data.held_out is not None:
+        ood_tables[HELD_OUT] = data.held_out
     processor = load_image_processor(arguments.model)
     size = choose_size(args, processor, data)
     decode = partial(decode_table, size=size, resize=args.image_size is not None or processor is not None)
@@ -114,12 +119,16 @@ def load_image_data(args: DataArguments) -> ImageData:
     sources = image_sources(args)
     rows = {split: read_split(source, split, args) for split, source in sources.items()}
     drop_hidden_test(rows)
-    tables, label_names = number_classes(rows, sources["train"], args)
+    held_out = None
+    if args.ood_classes:
+        rows, taken = take_out(rows, args.ood_classes)
+        held_out = taken and taken.with_format("arrow")[:]
+    tables, label_names = class_tables(rows, sources["train"], args)
     tables = {split: subset(tables[split], split, args) for split in SPLIT_NAMES if split in tables}
     if not args.streaming:
-        return ImageData(tables, label_names)
+        return ImageData(tables, label_names, held_out=held_out)
     stream = stream_of_files(tables.pop("train"), rows["train"].source, args.data_split_seed)
-    return ImageData(tables, label_names, stream)
+    return ImageData(tables, label_names, stream, held_out)
 
 
 def decode_table(

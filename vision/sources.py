@@ -16,6 +16,7 @@ from PIL import Image
 
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.data import SPLIT_NAMES, find_sources, stratified_rows
+from nlp_mixup.ood import HELD_OUT, NOISE
 from nlp_mixup.rows import Rows, _check_columns, _check_labels, _complete, _open_parquet, shorten
 
 DIGITS = "sklearn-digits"
@@ -137,7 +138,7 @@ def load_ood_tables(args: DataArguments) -> dict[str, pa.Table]:
         path = Path(place).expanduser()
         if not place or not name.replace("-", "_").isidentifier():
             raise ValueError(f"ood_files: {entry!r} is not NAME=PATH, such as svhn=svhn/test.parquet.")
-        if name in ("noise", "uniform", *tables):
+        if name in (NOISE, HELD_OUT, "uniform", *tables):
             raise ValueError(f"ood_files: the name {name!r} is taken; choose another for {place}.")
         if path.is_dir():
             files = sorted(file for file in path.rglob("*") if file.suffix.lower() in EXTENSIONS)

@@ -7,8 +7,11 @@ from .binning import PRESETS, EqualMass, EqualWidth
 from .bins import CalibrationBins, reliability_table
 from .classwise import BrierDecomposition, brier_decomposition, classwise_ece
 from .debiased import debiased_ece
+from .decision import Decision, accept_above, decision_line
+from .diagnosis import Diagnosis, advice, diagnose
 from .distributed import all_reduce
 from .floor import NoiseFloor, noise_floor, noise_floor_of_table
+from .grouping import group_points
 from .inputs import top_label
 from .intervals import (
     Interval,
@@ -17,6 +20,7 @@ from .intervals import (
     resample_interval,
     score_intervals,
 )
+from .label_entropy import label_entropy_cdf, mean_label_entropy, mean_off_label_mass
 from .logits import log_softmax, nll_from_logits, softmax
 from .resampling import RowScores
 from .scores import (
@@ -40,6 +44,8 @@ __all__ = [
     "PRESETS",
     "BrierDecomposition",
     "CalibrationBins",
+    "Decision",
+    "Diagnosis",
     "EqualMass",
     "EqualWidth",
     "Interval",
@@ -47,8 +53,10 @@ __all__ = [
     "ReliabilityTable",
     "RowScores",
     "Temperature",
+    "accept_above",
     "accuracy",
     "adaptive_ece",
+    "advice",
     "all_reduce",
     "aurc",
     "brier_decomposition",
@@ -56,14 +64,20 @@ __all__ = [
     "calibration_metrics",
     "classwise_ece",
     "debiased_ece",
+    "decision_line",
     "describe_calibration",
+    "diagnose",
     "difference_intervals",
     "energy_score",
     "expected_calibration_error",
     "fit_temperature",
     "gap",
+    "group_points",
+    "label_entropy_cdf",
     "log_softmax",
     "maximum_calibration_error",
+    "mean_label_entropy",
+    "mean_off_label_mass",
     "negative_log_likelihood",
     "nll_from_logits",
     "noise_floor",

@@ -187,4 +187,6 @@ def _simulate(
 def short(value: float) -> str:
     """Three decimals without the leading zero, as calibration tables print: .021."""
     text = f"{value:.3f}"
+    if text == "-0.000":  # says more than it knows
+        return ".000"
     return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text

@@ -85,7 +85,7 @@ def intervals_of_rows(
     resampled = resample_scores(rows, n_resamples=n_resamples, seed=seed)
     values, shrunk = scores_of_rows(rows), shrunken_bias(rows)
     return {
-        name: _corrected(values[name], draws, shrunk.get(name), level, bounded=name in shrunk)
+        name: corrected_interval(values[name], draws, shrunk.get(name), level, bounded=name in shrunk)
         for name, draws in resampled.items()
     }
 
@@ -152,7 +152,7 @@ def differences_of_rows(
     values = [scores_of_rows(rows) for rows in (first, second)]
     shrunk = [shrunken_bias(rows) for rows in (first, second)]
     return {
-        name: _corrected(
+        name: corrected_interval(
             values[0][name] - values[1][name],
             draws[0][name] - draws[1][name],
             shrunk[0][name] - shrunk[1][name] if name in shrunk[0] else None,
@@ -196,7 +196,7 @@ def resample_interval(
         rows = rng.integers(0, len(labels), len(labels))
         draws[draw] = score(probs[rows], labels[rows])
     value = score(probs, labels)
-    return _corrected(value, draws, draws.mean() - value if biased else None, level, bounded=biased)
+    return corrected_interval(value, draws, draws.mean() - value if biased else None, level, bounded=biased)
 
 
 def describe_calibration(interval: Interval, floor: NoiseFloor) -> str:
@@ -217,7 +217,7 @@ def describe_calibration(interval: Interval, floor: NoiseFloor) -> str:
     return f"ECE {interval}, a perfect model here: {short(floor.ece)} (n = {floor.n}, {floor.n_bins} bins)"
 
 
-def _corrected(
+def corrected_interval(
     value: float, draws: NDArray[np.float64], shrunken_bias: float | None, level: float, *, bounded: bool
 ) -> Interval:
     """Percentiles of the resamples, moved by the bias where there is one.

@@ -35,7 +35,11 @@ def risk_coverage(probs: Any, labels: Any, *, validate: bool = True) -> NDArray[
         >>> risk_coverage([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7], [0.4, 0.6]], [1, 0, 1, 1]).round(3)
         array([0.   , 0.5  , 0.333, 0.25 ])
     """
-    confidence, correct = top_label(probs, labels, validate=validate)
+    return risk_coverage_of_confidences(*top_label(probs, labels, validate=validate))
+
+
+def risk_coverage_of_confidences(confidence: NDArray[Any], correct: NDArray[Any]) -> NDArray[np.float64]:
+    """:func:`risk_coverage` where the winning scores (n,), and whether they are right, are already known."""
     _, group, size = np.unique(-confidence, return_inverse=True, return_counts=True)
     errors = np.bincount(group, weights=~correct) / size
     return np.cumsum(np.repeat(errors, size)) / np.arange(1, len(confidence) + 1)

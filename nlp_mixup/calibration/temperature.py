@@ -100,10 +100,12 @@ def fit_temperature(logits: Any, labels: Any, *, level: float = 0.95) -> Tempera
     error = np.sqrt(np.mean((expected - of_label) ** 2) / len(table)) / variance.mean()
     width = NormalDist().inv_cdf((1 + level) / 2) * float(error) / inverse
     temperature = 1.0 / inverse
+    with np.errstate(over="ignore"):  # almost no information: the limits are 0 and infinity
+        low_limit, high_limit = temperature * np.exp(-width), temperature * np.exp(width)
     return Temperature(
         value=temperature,
-        low=float(temperature * np.exp(-width)),
-        high=float(temperature * np.exp(width)),
+        low=float(low_limit),
+        high=float(high_limit),
         n=len(table),
         nll_before=nll_from_logits(table, targets),
         nll_after=nll_from_logits(table * inverse, targets),

@@ -35,6 +35,8 @@ def load_tokenizer(args: ModelArguments, data: TextData) -> PreTrainedTokenizerB
             raise ValueError(f"model_name_or_path {args.model_name_or_path!r}: did you mean '{name}'?")
     if args.glove_file is not None and args.model_name_or_path != TEXT_CNN:
         raise ValueError(f"glove_file is for model_name_or_path '{TEXT_CNN}', not '{args.model_name_or_path}'.")
+    if args.lora_rank and args.model_name_or_path == TEXT_CNN:
+        raise ValueError(f"lora_rank is for pretrained models, not '{TEXT_CNN}'.")
     if args.model_name_or_path == TEXT_CNN:
         texts = list(data.splits["train"]["text"])
         if "text_pair" in data.splits["train"].column_names:
@@ -73,9 +75,22 @@ def load_model(args: ModelArguments, data: TextData, tokenizer: PreTrainedTokeni
     if config.get_text_config().pad_token_id is None:
         config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
     # A checkpoint whose head has other classes gives its encoder; transformers reports the new head.
-    return AutoModelForSequenceClassification.from_pretrained(
+    model = AutoModelForSequenceClassification.from_pretrained(
         _source(args), config=config, dtype=torch.float32, ignore_mismatched_sizes=True, **hub
     )
+    return _with_lora(model, args.lora_rank) if args.lora_rank > 0 else model
+
+
+def _with_lora(model: PreTrainedModel, rank: int) -> PreTrainedModel:
+    """The model with LoRA adapters (Hu et al. 2022), alpha = 2 rank, beside its frozen linear layers; the head is trained."""
+    try:
+        from peft import LoraConfig, TaskType, get_peft_model
+    except ImportError as error:
+        raise ImportError("lora_rank needs the package peft. Type: pip install 'nlp-mixup[combinations]'") from error
+    config = LoraConfig(
+        task_type=TaskType.SEQ_CLS, r=rank, lora_alpha=2 * rank, lora_dropout=0.05, target_modules="all-linear"
+    )
+    return get_peft_model(model, config)
 
 
 def _source(args: ModelArguments) -> str:

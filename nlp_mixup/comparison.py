@@ -1,0 +1,290 @@
+"""What a results folder shows: mean scores of the arms, their differences to no_mixup, and a verdict in plain words.
+
+Two intervals answer two questions: a t interval over the seeds' paired differences (another seed), and a paired bootstrap
+over rows (other test rows). Neither contains the other, so the wider one is reported and decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from nlp_mixup.arguments import BASELINE
+from nlp_mixup.calibration import Interval
+from nlp_mixup.calibration.floor import short
+from nlp_mixup.calibration.intervals import corrected_interval
+from nlp_mixup.results import FREE_SETTINGS, Results, StoredRun
+from nlp_mixup.scoring import RAW, RESAMPLED, TEMPERATURE
+
+CALIBRATIONS = (RAW, TEMPERATURE)
+DIFFERENCES = ("accuracy", "nll", "brier", "ece", "oe")
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A score, or a difference of scores, as the mean over seeds, with the wider of two intervals.
+
+    Attributes:
+        value: the mean over seeds.
+        low, high: the limits.
+        over: ``seeds`` or ``rows``, what the wider interval answers for.
+        seeds: how many.
+        spread: the standard deviation over seeds; NaN for one seed.
+    """
+
+    value: float
+    low: float
+    high: float
+    over: str
+    seeds: int
+    spread: float
+
+    @property
+    def sign(self) -> int:
+        """1 or -1 where the interval excludes 0, else 0."""
+        return int(self.low > 0) - int(self.high < 0)
+
+    def __str__(self) -> str:
+        return f"{short(self.value)} ({short(self.low)} to {short(self.high)})"
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Arms that differ in one number, and the one that the validation split prefers.
+
+    Attributes:
+        setting: the setting's name, such as ``mixup_alpha``.
+        values: arm -> its value, ascending.
+        nll: arm -> mean validation NLL over the seeds that all of them have.
+        chosen: the arm whose validation NLL is lowest.
+    """
+
+    setting: str
+    values: dict[str, float]
+    nll: dict[str, float]
+
+    @property
+    def chosen(self) -> str:
+        return min(self.nll, key=lambda arm: self.nll[arm])
+
+    @property
+    def sentence(self) -> str:
+        tried = ", ".join(f"{value:g} (NLL {short(self.nll[arm])})" for arm, value in self.values.items())
+        return f"{self.setting} {self.values[self.chosen]:g}, the arm {self.chosen}, by the lowest mean NLL of {tried}."
+
+
+class Comparison:
+    """The numbers of a report.
+
+    Args:
+        results: what `read_results` returned.
+
+    Raises:
+        ValueError: there is no finished run of the arm no_mixup, which all others are compared with.
+    """
+
+    def __init__(self, results: Results):
+        if BASELINE not in results.runs:
+            raise ValueError(
+                f"{results.folder} has no finished run of the arm '{BASELINE}', which the others are compared with; it has "
+                f"{', '.join(results.runs)}. Add an arm '{BASELINE}: {{mixup_alpha: 0}}' to the recipe and run it."
+            )
+        self.results = results
+        self.split = results.split
+        self._draws = {run.folder: run.arrays("resamples.npz") for run in results.all_runs}
+
+    def seeds(self, arm: str, calibration: str = RAW) -> list[int]:
+        """The seeds of an arm; after temperature, those where one could be fitted."""
+        return [seed for seed, run in self.results.runs[arm].items() if run.row(self.split, calibration)]
+
+    def row(self, arm: str, seed: int, calibration: str) -> dict[str, Any]:
+        """The scores of one run on the reported split."""
+        row = self.results.runs[arm][seed].row(self.split, calibration)
+        if row is None:
+            raise ValueError(f"{arm}, seed {seed}: no temperature could be fitted.")
+        return row
+
+    def score(self, arm: str, calibration: str, name: str) -> Estimate:
+        """The mean of a resampled score over an arm's seeds."""
+        runs = [self.results.runs[arm][seed] for seed in self.seeds(arm, calibration)]
+        return self._estimate([(run, calibration) for run in runs], None, name)
+
+    def mean(self, arm: str, calibration: str, name: str) -> tuple[float, float]:
+        """Mean and standard deviation over seeds (NaN for one) of any column of the rows."""
+        values = [self.row(arm, seed, calibration)[name] for seed in self.seeds(arm, calibration)]
+        return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+
+    def difference(self, arm: str, calibration: str, name: str, baseline: str | None = None) -> Estimate | None:
+        """An arm minus no_mixup, paired by seed and row; None where they share no seed.
+
+        Args:
+            arm: the arm.
+            calibration: raw or temperature.
+            name: a score of `RESAMPLED`.
+            baseline: no_mixup's calibration, the arm's own by default.
+        """
+        baseline = baseline or calibration
+        shared = [seed for seed in self.seeds(arm, calibration) if seed in self.seeds(BASELINE, baseline)]
+        if not shared:
+            return None
+        runs = self.results.runs
+        return self._estimate(
+            [(runs[arm][seed], calibration) for seed in shared],
+            [(runs[BASELINE][seed], baseline) for seed in shared],
+            name,
+        )
+
+    def _estimate(
+        self, first: list[tuple[StoredRun, str]], second: list[tuple[StoredRun, str]] | None, name: str
+    ) -> Estimate:
+        of_first = [self._run_score(*scored, name) for scored in first]
+        of_second = [self._run_score(*scored, name) for scored in second] if second else []
+        values = np.array([value for value, _, _ in of_first])
+        draws = np.mean([d for _, d, _ in of_first], axis=0)
+        bias = None if of_first[0][2] is None else np.mean([b for _, _, b in of_first])
+        if of_second:
+            values = values - np.array([value for value, _, _ in of_second])
+            draws = draws - np.mean([d for _, d, _ in of_second], axis=0)
+            bias = None if bias is None else bias - np.mean([b for _, _, b in of_second])
+        over_rows = corrected_interval(float(values.mean()), draws, bias, LEVEL, bounded=False)
+        return wider(values, over_rows)
+
+    def _run_score(self, run: StoredRun, calibration: str, name: str) -> tuple[float, np.ndarray, float | None]:
+        """A run's score, its resamples, and its bias where it has one."""
+        value = run.metrics["intervals"][self.split][calibration][name][0]
+        draws = self._draws[run.folder][f"{self.split}-{calibration}"][:, RESAMPLED.index(name)]
+        return value, draws.astype(np.float64), run.metrics["bias"][self.split][calibration].get(name)
+
+    def sweeps(self) -> list[Sweep]:
+        """Arms whose settings differ in one positive number, each sweep with at least two."""
+        settings = {arm: _telling(next(iter(by_seed.values()))) for arm, by_seed in self.results.runs.items()}
+        names = sorted({name for own in settings.values() for name, value in own.items() if _is_positive(value)})
+        found = []
+        for name in names:
+            families: dict[str, list[str]] = {}
+            for arm, own in settings.items():
+                if _is_positive(own.get(name)):
+                    rest = {key: value for key, value in own.items() if key != name}
+                    families.setdefault(repr(sorted(rest.items())), []).append(arm)
+            for arms in families.values():
+                if len({settings[arm][name] for arm in arms}) > 1:
+                    arms.sort(key=lambda arm: settings[arm][name])
+                    seeds = set.intersection(*(set(self.seeds(arm)) for arm in arms))
+                    if seeds:
+                        nll = {arm: self._validation_nll(arm, seeds) for arm in arms}
+                        found.append(Sweep(name, {arm: float(settings[arm][name]) for arm in arms}, nll))
+        return found
+
+    def _validation_nll(self, arm: str, seeds: set[int]) -> float:
+        rows = [self.results.runs[arm][seed].row("validation", RAW) for seed in sorted(seeds)]
+        return float(np.mean([row["nll"] for row in rows if row]))
+
+    def distinguishable(self, arm: str, calibration: str) -> bool:
+        """Whether the mean ECE over seeds exceeds the upper end of its noise floor."""
+        return self.mean(arm, calibration, "ece")[0] > self.mean(arm, calibration, "ece_floor_high")[0]
+
+
+def wider(values: np.ndarray, over_rows: Interval) -> Estimate:
+    """The mean of the seeds' values, with the wider of the t interval over seeds and the interval over rows.
+
+    Example:
+        >>> wider(np.array([0.1, 0.3]), Interval(0.2, 0.1, 0.3)).over  # t = 12.7 for two seeds
+        'seeds'
+        >>> wider(np.array([0.2]), Interval(0.2, 0.1, 0.3)).over
+        'rows'
+    """
+    value, low, high, over = float(values.mean()), over_rows.low, over_rows.high, "rows"
+    spread = float(values.std(ddof=1)) if len(values) > 1 else float("nan")
+    if spread > 0:
+        interval = stats.ttest_1samp(values, 0.0).confidence_interval(LEVEL)
+        if interval.high - interval.low > high - low:
+            low, high, over = float(interval.low), float(interval.high), "seeds"
+    return Estimate(value, low, high, over, len(values), spread)
+
+
+def verdict(comparison: Comparison, arm: str) -> str:
+    """One or two sentences on an arm, said of nothing whose interval includes 0.
+
+    ``less over-confident`` needs a lower ECE than no_mixup's, both gaps above 0; ``under-confident`` a gap whose interval
+    lies below 0 and an ECE above its noise floor.
+    """
+    gap = comparison.score(arm, RAW, "gap")
+    state = "not distinguishable from calibrated"
+    if comparison.distinguishable(arm, RAW) and gap.sign:
+        word = "over-confident" if gap.sign > 0 else "under-confident"
+        state = f"{word} by {short(abs(gap.value))} ({_range(gap)})"
+    if arm == BASELINE:
+        advice = {1: "There is over-confidence to mend.", -1: "Mixup can only make this worse.", 0: ""}
+        if not comparison.distinguishable(arm, RAW):
+            return f"{_capital(state)}: there is little for mixup to mend."
+        return f"{_capital(state)}. {advice[gap.sign]}".strip()
+
+    changes = {name: comparison.difference(arm, RAW, name) for name in DIFFERENCES}
+    if changes["ece"] is None:
+        return f"{_capital(state)}. It shares no seed with {BASELINE}, so nothing more can be said."
+    ece, nll, accuracy = (changes[name] for name in ("ece", "nll", "accuracy"))
+    base_gap = comparison.score(BASELINE, RAW, "gap")
+    if ece.sign < 0:
+        less = "less over-confident" if base_gap.sign > 0 else "better calibrated"
+        main = f"{_capital(less)} than {BASELINE}: ECE lower by {short(-ece.value)} ({_range(ece)})"
+        main += "" if state.startswith("not") else f", still {state}" if gap.sign > 0 else f", now {state}"
+    elif ece.sign > 0:
+        main = f"Calibration is worse than {BASELINE}'s: ECE higher by {short(ece.value)} ({_range(ece)}), {state}"
+    else:
+        main = f"ECE not distinguishable from {BASELINE}'s ({_signed(ece)}); the arm itself is {state}"
+    sentences = [main + "."]
+    parts = []
+    for name, change, better in (("accuracy", accuracy, 1), ("NLL", nll, -1)):
+        if change.sign:
+            word = "higher" if change.sign > 0 else "lower"
+            kind = "" if change.sign == better else ", which is worse"
+            parts.append(f"{name} {word} by {short(abs(change.value))} ({_range(change)}{kind})")
+        else:
+            parts.append(f"{name} not distinguishable ({_signed(change)})")
+    sentences.append(_capital("; ".join(parts)) + ".")
+    if comparison.distinguishable(arm, RAW) and gap.sign < 0:
+        sentences.append(_remedy(comparison.results.runs[arm]))
+    rival = comparison.difference(arm, TEMPERATURE, "nll") if comparison.seeds(arm, TEMPERATURE) else None
+    if rival is not None:
+        outcome = {-1: "lower than", 1: "higher than, so worse than,", 0: "not distinguishable from"}[rival.sign]
+        sentences.append(
+            f"After temperature scaling of both, its NLL is {outcome} that of {BASELINE} with temperature ({_signed(rival)})."
+        )
+    return " ".join(sentences)
+
+
+def _remedy(runs: Mapping[int, StoredRun]) -> str:
+    settings = next(iter(runs.values())).settings
+    if settings.get("mixup_alpha"):
+        return f"Under-confident: lower alpha than {settings['mixup_alpha']}, or use a temperature below 1."
+    if settings.get("label_smoothing_factor"):
+        return "Under-confident: smooth less, or use a temperature below 1."
+    return "Under-confident: use a temperature below 1."
+
+
+def _telling(run: StoredRun) -> dict[str, Any]:
+    """The settings that tell arms apart: all but the seed, and those that change no number."""
+    return {name: value for name, value in run.settings.items() if name not in FREE_SETTINGS | {"seed"}}
+
+
+def _is_positive(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+
+
+def _range(change: Estimate) -> str:
+    """The interval of a size: both limits without their sign."""
+    low, high = sorted((abs(change.low), abs(change.high))) if change.low * change.high > 0 else (0.0, abs(change.high))
+    return f"{short(low)} to {short(high)}"
+
+
+def _signed(change: Estimate) -> str:
+    return f"{short(change.low)} to {short(change.high)}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

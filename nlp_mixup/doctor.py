@@ -1,0 +1,431 @@
+"""`nlp-mixup evaluate MODEL`: how well a trained classifier's confidence can be believed, and what to do about it.
+
+The model may come from anywhere; one file of labelled rows that it was not trained on is enough. With a validation and
+a test split, the temperature is fitted on validation and everything is judged on test; with one split, the temperature is
+cross-fitted in two halves. The rules of the verdict stand in `nlp_mixup.calibration.diagnosis`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from datasets import Dataset, DatasetDict
+from datasets.utils.logging import disable_progress_bar as disable_datasets_bars
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+from transformers.utils.logging import disable_progress_bar as disable_transformers_bars
+
+import nlp_mixup
+from nlp_mixup.arguments import DataArguments
+from nlp_mixup.calibration import reliability_table, softmax
+from nlp_mixup.calibration.diagnosis import Diagnosis, advice, diagnose
+from nlp_mixup.calibration.floor import short
+from nlp_mixup.calibration.intervals import Interval
+from nlp_mixup.data import number_classes, read_held_out, tokenize
+from nlp_mixup.figures import reliability_figure
+from nlp_mixup.label_map import match_labels
+from nlp_mixup.models.trained import load_trained
+from nlp_mixup.results import write_atomically
+
+
+@dataclass
+class DoctorArguments:
+    """How the model is loaded and what is written."""
+
+    _argument_group_name = "evaluate"
+
+    label_map: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "LABEL=CLASS ...: the model's class (name or id) of each data label that does not match by name; or "
+            "'identity': the data's integers are the model's ids."
+        },
+    )
+    output_dir: str | None = field(
+        default=None,
+        metadata={"help": "Folder for evaluation.json, evaluation.md, reliability.png and the logits. Default: none."},
+    )
+    json: bool = field(default=False, metadata={"help": "Print the content of evaluation.json, and nothing else."})
+    n_bins: int = field(
+        default=15, metadata={"help": "Equal-width confidence bins of ECE and OE (the paper used 100)."}
+    )
+    model_revision: str | None = field(default=None, metadata={"help": "Branch, tag or commit of the Hub model."})
+    tokenizer_name: str | None = field(default=None, metadata={"help": "Tokenizer, where it is not the model's own."})
+    trust_remote_code: bool = field(
+        default=False, metadata={"help": "Run code that the Hub model brings with it. Read it first."}
+    )
+    per_device_eval_batch_size: int = field(default=64, metadata={"help": "Rows of a batch, on each device."})
+    bf16: bool = field(
+        default=False,
+        metadata={
+            "help": "Compute in bfloat16, which rounds logits to three digits. Without it, a GPU computes in the precision "
+            "of the checkpoint and a CPU in float32."
+        },
+    )
+    use_cpu: bool = field(default=False, metadata={"help": "Leave a GPU alone."})
+
+    def __post_init__(self):
+        for name in ("n_bins", "per_device_eval_batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}.")
+
+
+ARGUMENT_CLASSES: tuple[Any, ...] = (DataArguments, DoctorArguments)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model and the rows that it is judged by; whatever makes one of these can be evaluated.
+
+    Attributes:
+        model: a classifier of K classes.
+        splits: ``validation``, ``test`` or both: model inputs and ``labels``, the model's class ids.
+        sources: split -> what its rows are called.
+        label_names: the model's K class names.
+        label_map: data label -> the model's class, as they were matched.
+        data_collator: makes a batch of rows.
+        notes: what a reader should know of how the rows were read.
+    """
+
+    model: Any
+    splits: DatasetDict
+    sources: dict[str, str]
+    label_names: list[str]
+    label_map: dict[str, str]
+    data_collator: Callable[[list[Any]], dict[str, Any]]
+    notes: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What was found.
+
+    Attributes:
+        model: as it was named.
+        subject: what was judged.
+        split: the split that everything is judged by.
+        logits: split -> (n, K).
+        labels: split -> (n,).
+        diagnosis: numbers and verdict.
+        notes: what a reader should know beside them.
+    """
+
+    model: str
+    subject: Subject
+    split: str
+    logits: dict[str, np.ndarray]
+    labels: dict[str, np.ndarray]
+    diagnosis: Diagnosis
+    notes: list[str]
+
+
+def prepare_text(model: str, data: DataArguments, options: DoctorArguments) -> Subject:
+    """Reads the rows, loads the model and matches their labels with its classes.
+
+    Raises:
+        ValueError: settings, data, model or labels that cannot be used; so do FileNotFoundError and ImportError.
+    """
+    for name in ("train_file", "max_train_samples"):
+        if getattr(data, name) is not None:
+            raise ValueError(
+                f"{name} has no use here: rows that a model was trained on say nothing of its calibration. Type "
+                "--validation_file FILE, --test_file FILE or both."
+            )
+    files = [Path(name).expanduser() for name in (data.validation_file, data.test_file) if name]
+    if len(files) == 2 and files[0].resolve() == files[1].resolve():
+        raise ValueError(f"validation_file and test_file are both {files[0]}. Give it once: --validation_file.")
+    held_out = read_held_out(data)
+    on_gpu = torch.accelerator.is_available() and not options.use_cpu
+    network, tokenizer = load_trained(
+        model,
+        revision=options.model_revision,
+        tokenizer_name=options.tokenizer_name,
+        trust_remote_code=options.trust_remote_code,
+        dtype="auto" if on_gpu else torch.float32,
+    )
+    config: Any = network.config
+    classes = [str(config.id2label[index]) for index in range(config.num_labels)]
+    id_of, label_map = {}, {}
+    for split, read in held_out.items():
+        id_of[split] = match_labels(read.counts, read.names, classes, options.label_map, read.rows.source)
+        for label, class_id in sorted(id_of[split].items(), key=lambda item: item[1]):
+            label_map[str(read.names.get(label, label) if isinstance(label, int) else label)] = classes[class_id]
+    text = number_classes(held_out, id_of, classes, data)
+    splits = tokenize(text, tokenizer, max_length=data.max_length)
+    longest = min(data.max_length, tokenizer.model_max_length)
+    full = sum(len(ids) >= longest for split in splits.values() for ids in split["input_ids"])
+    total = sum(map(len, splits.values()))
+    cut = f"{full:,} of {total:,} rows fill {longest} tokens and may have been cut: see --max_length."
+    return Subject(
+        model=network,
+        splits=splits,
+        sources={split: read.rows.source for split, read in held_out.items()},
+        label_names=classes,
+        label_map=label_map,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        notes=[cut] if full else [],
+    )
+
+
+def predict(subject: Subject, options: DoctorArguments) -> dict[str, np.ndarray]:
+    """Logits (n, K) of each split, in the order of its rows; rows of like length share a batch, the longest come first."""
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = Trainer(
+            model=subject.model,
+            args=TrainingArguments(
+                output_dir=folder,
+                per_device_eval_batch_size=options.per_device_eval_batch_size,
+                bf16=options.bf16,
+                use_cpu=options.use_cpu,
+                dataloader_pin_memory=torch.accelerator.is_available() and not options.use_cpu,
+                label_names=["labels"],
+                disable_tqdm=not sys.stderr.isatty(),
+                report_to="none",
+            ),
+            data_collator=subject.data_collator,
+            preprocess_logits_for_metrics=_logits_alone,
+        )
+        logits = {}
+        for split, rows in subject.splits.items():
+            order = _by_length(rows)
+            logits[split] = np.empty((len(rows), len(subject.label_names)), dtype=np.float32)
+            logits[split][order] = trainer.predict(rows.select(order)).predictions
+    return logits
+
+
+def _logits_alone(outputs: Any, labels: Any) -> torch.Tensor:
+    """Without the hidden states that some models return beside their logits."""
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+def _by_length(rows: Dataset) -> np.ndarray:
+    if "input_ids" not in rows.column_names:
+        return np.arange(len(rows))
+    return np.argsort([-len(ids) for ids in rows["input_ids"]], kind="stable")
+
+
+def judge(
+    model: str, subject: Subject, logits: dict[str, np.ndarray], options: DoctorArguments, seed: int = 0
+) -> Evaluation:
+    """Scores test by a temperature of validation, or the only split by one that is cross-fitted.
+
+    Args:
+        model: what it is called.
+        subject: from `prepare_text`.
+        logits: from `predict`.
+        options: the number of bins.
+        seed: of the halves of cross-fitting.
+
+    Raises:
+        ValueError: logits that are not finite.
+    """
+    labels = {split: np.asarray(rows["labels"]) for split, rows in subject.splits.items()}
+    split = "test" if "test" in logits else "validation"
+    both = len(logits) == 2
+    diagnosis = diagnose(
+        logits[split],
+        labels[split],
+        fit_logits=logits["validation"] if both else None,
+        fit_labels=labels["validation"] if both else None,
+        n_bins=options.n_bins,
+        seed=seed,
+    )
+    notes = list(subject.notes)
+    commonest = int(diagnosis.class_shares.argmax())
+    share = diagnosis.class_shares[commonest]
+    if diagnosis.intervals["raw"]["accuracy"].high < share:
+        notes.append(
+            f"The model is right less often than always saying {subject.label_names[commonest]!r}, {share:.0%}: check that "
+            "these are its texts and that the labels mean its classes."
+        )
+    return Evaluation(model, subject, split, logits, labels, diagnosis, notes)
+
+
+def evaluate(model: str, data: DataArguments, options: DoctorArguments) -> Evaluation:
+    """Loads, predicts and judges; from Python what ``nlp-mixup evaluate`` does.
+
+    Raises:
+        ValueError: settings, data, model or labels that cannot be used; so do FileNotFoundError and ImportError.
+    """
+    if not sys.stderr.isatty():
+        disable_datasets_bars()
+        disable_transformers_bars()
+    if options.output_dir is not None:
+        Path(options.output_dir).mkdir(parents=True, exist_ok=True)  # found out now, not after the predictions
+    subject = prepare_text(model, data, options)
+    return judge(model, subject, predict(subject, options), options, data.data_split_seed)
+
+
+# What is printed and written
+
+SCORES = ("accuracy", "confidence", "nll", "brier", "ece", "oe", "gap")
+HEADINGS = {"nll": "NLL", "brier": "Brier", "ece": "ECE", "oe": "OE"}
+
+
+def print_evaluation(evaluation: Evaluation, options: DoctorArguments) -> None:
+    """Prints the table and the advice, or with ``json`` the numbers alone; writes the files where a folder is named."""
+    if not PartialState().is_main_process:
+        return
+    record = as_record(evaluation)
+    if options.output_dir is not None:
+        write_files(evaluation, record, Path(options.output_dir))
+    if options.json:
+        print(json.dumps(record, indent=1))
+        return
+    console = Console()
+    console = console if console.is_terminal else Console(width=120)
+    heading, *columns = _columns(evaluation)
+    table = Table(box=box.SIMPLE_HEAD)
+    for column in (heading, *columns):
+        table.add_column(column[0], no_wrap=True)
+    for cells in zip(*(column[1:] for column in (heading, *columns)), strict=True):
+        table.add_row(*cells)
+    _say(console, _title(evaluation))
+    console.print(table)
+    for line in (_legend(evaluation), "", *record["advice"], *(f"Note: {note}" for note in evaluation.notes)):
+        _say(console, line)
+    if options.output_dir is not None:
+        _say(console, f"Written: {options.output_dir}")
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, highlight=False)
+
+
+def _title(evaluation: Evaluation) -> str:
+    scores = evaluation.diagnosis.scores["raw"]
+    source = evaluation.subject.sources[evaluation.split]
+    return (
+        f"{evaluation.model} on {source}: {evaluation.split}, n = {scores['n']:,}, "
+        f"{len(evaluation.subject.label_names)} classes"
+    )
+
+
+def _columns(evaluation: Evaluation) -> list[list[str]]:
+    """The table by columns: names of scores, raw, and where there is a temperature, after it."""
+    columns = [["", *(HEADINGS.get(name, name) for name in SCORES)]]
+    columns[0].insert(columns[0].index("ECE") + 1, "noise floor")
+    for key, scores in evaluation.diagnosis.scores.items():
+        intervals = evaluation.diagnosis.intervals[key]
+        cells = ["raw" if key == "raw" else "after temperature"]
+        for name in SCORES:
+            cells.append(_cell(intervals[name], signed=name == "gap"))
+            if name == "ece":
+                cells.append(f"{short(scores['ece_floor'])} (up to {short(scores['ece_floor_high'])})")
+        columns.append(cells)
+    return columns
+
+
+def _cell(interval: Interval, signed: bool) -> str:
+    value, low, high = (
+        f"{'+' if signed and number >= 0 else ''}{short(number)}"
+        for number in (interval.value, interval.low, interval.high)
+    )
+    return f"{value} ({low} to {high})"
+
+
+def _legend(evaluation: Evaluation) -> str:
+    diagnosis = evaluation.diagnosis
+    text = (
+        f"In brackets: 95% intervals over rows, those of ECE and OE corrected for their bias. ECE and OE over "
+        f"{diagnosis.scores['raw']['n_bins']} equal-width bins; noise floor: the ECE that a perfectly calibrated model "
+        "with these confidences would show; gap: mean confidence - accuracy, positive is over-confident."
+    )
+    if "temperature" not in diagnosis.scores:
+        return text
+    if diagnosis.cross_fitted:
+        return f"{text} After temperature: each half of the rows under the T of the other half."
+    return f"{text} T is fitted on {evaluation.subject.sources['validation']}."
+
+
+def as_record(evaluation: Evaluation) -> dict[str, Any]:
+    """All numbers, as evaluation.json holds them."""
+    diagnosis = evaluation.diagnosis
+    temperature = diagnosis.temperature
+    return {
+        "format": 1,
+        "version": nlp_mixup.__version__,
+        "model": evaluation.model,
+        "sources": evaluation.subject.sources,
+        "split": evaluation.split,
+        "label_names": evaluation.subject.label_names,
+        "label_map": evaluation.subject.label_map,
+        "verdict": diagnosis.verdict,
+        "rows": [
+            {
+                "split": evaluation.split,
+                "calibration": key,
+                # Cross-fitted rows are scaled by the T of their other half, which is near this one.
+                "temperature": 1.0 if key == "raw" or temperature is None else temperature.value,
+                **scores,
+            }
+            for key, scores in diagnosis.scores.items()
+        ],
+        "intervals": {
+            key: {name: [found.value, found.low, found.high] for name, found in intervals.items()}
+            for key, intervals in diagnosis.intervals.items()
+        },
+        "temperature": None
+        if temperature is None
+        else {f.name: getattr(temperature, f.name) for f in fields(temperature) if f.name != "level"},
+        "temperature_note": diagnosis.temperature_note,
+        "cross_fitted": diagnosis.cross_fitted,
+        "nll_change": None if diagnosis.nll_change is None else asdict(diagnosis.nll_change),
+        "rows_needed": diagnosis.rows_needed,
+        "class_shares": diagnosis.class_shares.tolist(),
+        "mixup_alpha": diagnosis.alpha,
+        "advice": advice(diagnosis),
+        "notes": evaluation.notes,
+    }
+
+
+def write_files(evaluation: Evaluation, record: dict[str, Any], folder: Path) -> None:
+    """Writes evaluation.json, evaluation.md, reliability.png and logits-<split>.npz."""
+    diagnosis = evaluation.diagnosis
+    for split, logits in evaluation.logits.items():
+        content = io.BytesIO()
+        np.savez_compressed(content, logits=logits, labels=evaluation.labels[split].astype(np.int64))
+        write_atomically(folder / f"logits-{split}.npz", content.getvalue())
+    n_bins = int(diagnosis.scores["raw"]["n_bins"])
+    tables = {
+        "raw" if key == "raw" else "after temperature": reliability_table(
+            softmax(logits), diagnosis.labels, n_bins=n_bins
+        )
+        for key, logits in diagnosis.logits.items()
+    }
+    image = io.BytesIO()
+    reliability_figure(tables).savefig(image, format="png", dpi=150)
+    write_atomically(folder / "reliability.png", image.getvalue())
+    columns = _columns(evaluation)
+    lines = [
+        f"# {_escape(_title(evaluation))}",
+        "",
+        *(f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True)),
+        "",
+        _escape(_legend(evaluation)),
+        "",
+        *(f"- {_escape(line)}" for line in (*record["advice"], *evaluation.notes)),
+        "",
+        "![Reliability diagrams](reliability.png)",
+        "",
+    ]
+    lines.insert(3, "|" + "---|" * len(columns))
+    write_atomically(folder / "evaluation.md", "\n".join(lines))
+    write_atomically(folder / "evaluation.json", json.dumps(record, indent=1) + "\n")
+
+
+def _escape(text: str) -> str:
+    """Names of models, files and classes as they are, whatever Markdown would make of them."""
+    return "".join(f"\\{letter}" if letter in "\\`*_<>[]|#&" else letter for letter in text)

@@ -1,0 +1,126 @@
+"""A classifier that is trained already, from a folder or the Hub, with its tokenizer; nothing of it may be random."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+
+def load_trained(
+    name: str,
+    *,
+    revision: str | None = None,
+    tokenizer_name: str | None = None,
+    trust_remote_code: bool = False,
+    dtype: torch.dtype | str = torch.float32,
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Loads a text classifier and its tokenizer.
+
+    No code of the model's is run unless `trust_remote_code` says so. Weights are read from safetensors where there are
+    any; else transformers reads the older ``pytorch_model.bin`` with torch's ``weights_only``, which builds tensors and
+    runs no pickled code.
+
+    Args:
+        name: a folder, a run's folder that kept its ``model/``, or the id of a Hub model.
+        revision: branch, tag or commit of the Hub model.
+        tokenizer_name: where the tokenizer is not the model's own.
+        trust_remote_code: run code that the Hub model brings with it.
+        dtype: of the weights; "auto" is the checkpoint's own.
+
+    Raises:
+        ValueError: it cannot be loaded, or is no classifier of K >= 2 classes of which one is right.
+    """
+    source = find_model(name)
+    hub = {"revision": revision, "trust_remote_code": trust_remote_code}
+    with _Loading(name):
+        config = AutoConfig.from_pretrained(source, **hub)
+    _check_config(name, config)
+    with _Loading(tokenizer_name or name):
+        tokenizer = AutoTokenizer.from_pretrained(tokenizer_name or source, **hub)
+    if tokenizer.pad_token is None:  # decoders are often published without one
+        if tokenizer.eos_token is None:
+            raise ValueError(f"The tokenizer of {name} has neither a pad_token nor an eos_token to pad with. Set one.")
+        tokenizer.pad_token = tokenizer.eos_token
+    if config.get_text_config().pad_token_id is None:
+        config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    with _Loading(name):
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            source, config=config, dtype=dtype, output_loading_info=True, **hub
+        )
+    if missing := sorted(info["missing_keys"]):
+        raise ValueError(
+            f"{name} is no trained classifier: it has no weights for {', '.join(missing[:4])}, which would be random. "
+            "Fine-tune it first: nlp-mixup train RECIPE --model_name_or_path MODEL"
+        )
+    return model.eval(), tokenizer
+
+
+def find_model(name: str) -> str:
+    """The folder of weights that `name` means, or `name` itself, a Hub id.
+
+    Raises:
+        FileNotFoundError: a folder that is not there, or that holds no model.
+    """
+    folder = Path(name).expanduser()
+    if not folder.exists():
+        if name[:1] in (".", "~") or folder.is_absolute() or len(folder.parts) > 2:  # a Hub id is NAME or USER/NAME
+            raise FileNotFoundError(f"There is no folder {name}. Give a model's folder or the id of a Hub model.")
+        return name
+    for candidate in (folder, folder / "model"):
+        if (candidate / "config.json").is_file():
+            return str(candidate)
+    if (folder / "metrics.json").is_file():
+        raise FileNotFoundError(
+            f"{folder} is a run that did not keep its weights. Train it again elsewhere: "
+            f"nlp-mixup train {folder / 'arguments.yaml'} --output_dir FOLDER --keep_models last"
+        )
+    if (folder / "adapter_config.json").is_file():
+        raise FileNotFoundError(
+            f"{folder} holds a PEFT adapter alone. Merge it first (merge_and_unload) and save the whole model."
+        )
+    raise FileNotFoundError(f"{folder} holds no model: there is no config.json. Give the folder of save_pretrained.")
+
+
+def _check_config(name: str, config: Any) -> None:
+    if config.problem_type in ("multi_label_classification", "regression"):
+        raise ValueError(
+            f"{name} is a model for {config.problem_type.replace('_', ' ')}; accepted are classifiers of which one "
+            "class is right for each row."
+        )
+    if config.num_labels < 2:
+        raise ValueError(
+            f"{name} has num_labels {config.num_labels}: one number a row, a regression or a sigmoid. Accepted are "
+            "classifiers with a logit for each of two classes or more."
+        )
+
+
+class _Loading:
+    """Turns what transformers says of a model it cannot load, often a page, into a line."""
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: BaseException | None, traceback: Any) -> None:
+        known = OSError | ValueError | RuntimeError | ImportError | UnpicklingError | SafetensorError
+        if not isinstance(error, known):
+            return
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        if isinstance(error, UnpicklingError):
+            reason = "its weights are a pickle of more than tensors, which is not run. Ask for safetensors"
+        if "trust_remote_code" in str(error):
+            reason = "it brings code of its own. Read it, then type --trust_remote_code"
+        raise ValueError(f"{self._name} cannot be loaded as a text classifier: {reason}") from error

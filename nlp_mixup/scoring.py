@@ -1,0 +1,145 @@
+"""What a finished run is worth, from its logits: scores raw and after temperature, intervals, out-of-distribution scores.
+
+The temperature is fitted on the validation split alone. Resamples of rows are drawn with the seed that every run of a
+comparison shares and kept, so that a report can pair the runs without seeing a logit again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nlp_mixup.calibration import (
+    describe_calibration,
+    energy_score,
+    fit_temperature,
+    noise_floor,
+    ood_scores,
+    score_logits,
+    slow_score_intervals,
+    softmax,
+)
+from nlp_mixup.calibration.intervals import N_RESAMPLES, intervals_of_rows
+from nlp_mixup.calibration.resampling import RowScores, resample_scores, shrunken_bias
+
+RAW, TEMPERATURE = "raw", "temperature"
+RESAMPLED = ("accuracy", "confidence", "gap", "nll", "brier", "ece", "oe")  # the order of the stored resamples
+
+
+@dataclass
+class Scored:
+    """The numbers of one run; `metrics` is what metrics.json holds.
+
+    Attributes:
+        metrics: ``rows``, one per split and calibration; ``intervals`` and ``verdicts`` by split and calibration;
+            ``bias``, the shrunken bias of ECE and OE that paired intervals need; ``temperature`` or why there is none;
+            ``ood``; ``labels``, a digest of each split's labels, which tells whether two runs scored the same rows.
+        resamples: (N_RESAMPLES, 7) float32 by ``<split>-<calibration>``, columns in the order of `RESAMPLED`.
+        confidence: the rows' winning scores by ``<split>-<calibration>`` and ``ood-<set>-<calibration>``, and whether the
+            winner is the label by ``<split>-correct``: all that figures need.
+    """
+
+    metrics: dict[str, Any] = field(default_factory=dict)
+    resamples: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    confidence: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+def score_run(
+    predictions: dict[str, tuple[NDArray[Any], NDArray[Any]]],
+    ood_logits: dict[str, NDArray[Any]],
+    *,
+    n_bins: int,
+) -> Scored:
+    """Scores a run on its splits.
+
+    Args:
+        predictions: logits (n, k) and labels (n,) of ``validation`` and, where there is one, ``test``.
+        ood_logits: logits (m, k) of each out-of-distribution set; the last split is what they are told apart from.
+        n_bins: equal-width bins of ECE and OE.
+
+    Example:
+        >>> logits, labels = np.tile([0.0, 2.0], (40, 1)), np.arange(40) % 4 > 0
+        >>> scored = score_run({"validation": (logits, labels)}, {}, n_bins=15)
+        >>> [(row["calibration"], round(row["confidence"], 2)) for row in scored.metrics["rows"]]
+        [('raw', 0.88), ('temperature', 0.75)]
+    """
+    scored = Scored()
+    metrics = scored.metrics = {
+        "rows": [], "intervals": {}, "verdicts": {}, "bias": {}, "temperature": None, "temperature_note": None,
+        "ood": {}, "labels": {},
+    }  # fmt: skip
+    temperatures = {RAW: 1.0}
+    try:
+        fitted = fit_temperature(*predictions["validation"])
+        temperatures[TEMPERATURE] = fitted.value
+        metrics["temperature"] = asdict(fitted)
+    except ValueError as error:
+        metrics["temperature_note"] = f"no temperature could be fitted on validation: {error}"
+
+    last = list(predictions)[-1]
+    for split, (logits, labels) in predictions.items():
+        metrics["labels"][split] = hashlib.blake2b(np.asarray(labels, np.int64).tobytes(), digest_size=8).hexdigest()
+        for part in ("intervals", "verdicts", "bias"):
+            metrics[part][split] = {}
+        for calibration, temperature in temperatures.items():
+            scaled = np.asarray(logits, np.float64) / temperature
+            row = {"split": split, "calibration": calibration, "temperature": temperature}
+            metrics["rows"].append(row | score_logits(scaled, labels, n_bins=n_bins))
+            rows = RowScores.from_logits(scaled, labels, n_bins=n_bins)
+            scored.confidence[f"{split}-{calibration}"] = rows.confidence
+            scored.confidence[f"{split}-correct"] = rows.correct
+            intervals = intervals_of_rows(rows)
+            floor = noise_floor(softmax(scaled), n_bins=n_bins)
+            metrics["verdicts"][split][calibration] = describe_calibration(intervals["ece"], floor)
+            if split == last and calibration == RAW:  # seconds, not milliseconds
+                intervals |= slow_score_intervals(scaled, labels, n_bins=n_bins)
+            metrics["intervals"][split][calibration] = {
+                name: (interval.value, interval.low, interval.high) for name, interval in intervals.items()
+            }
+            metrics["bias"][split][calibration] = shrunken_bias(rows)
+            draws = resample_scores(rows, n_resamples=N_RESAMPLES, seed=0)
+            scored.resamples[f"{split}-{calibration}"] = np.stack([draws[name] for name in RESAMPLED], 1).astype(
+                np.float32
+            )
+
+    for name, logits in ood_logits.items():
+        metrics["ood"][name] = {}
+        for calibration, temperature in temperatures.items():
+            scaled = np.asarray(logits, np.float64) / temperature
+            scored.confidence[f"ood-{name}-{calibration}"] = softmax(scaled).max(axis=1)
+            found = score_foreign(np.asarray(predictions[last][0], np.float64) / temperature, scaled)
+            metrics["ood"][name][calibration] = found
+            row = next(r for r in metrics["rows"] if (r["split"], r["calibration"]) == (last, calibration))
+            for score in ("msp", "energy"):
+                row[f"auroc_{score}_{name}"] = found[score]["auroc"]
+                row[f"fpr95_{score}_{name}"] = found[score]["fpr95"]
+            row[f"confidence_{name}"] = found["confidence"]
+    return scored
+
+
+def score_foreign(familiar_logits: NDArray[Any], foreign_logits: NDArray[Any]) -> dict[str, Any]:
+    """How confident a model is on foreign rows, and how well two scores tell them from familiar ones.
+
+    Args:
+        familiar_logits: (n, k) of in-distribution rows.
+        foreign_logits: (m, k) of out-of-distribution rows.
+
+    Returns:
+        ``n`` and ``confidence`` (the mean winning score) of the foreign rows; ``msp`` (the winning score) and ``energy``,
+        each with the four numbers of `ood_scores`.
+
+    Example:
+        >>> score_foreign(np.array([[0.0, 9.0], [9.0, 0.0]]), np.array([[0.0, 0.0]]))["msp"]["auroc"]
+        1.0
+    """
+    msp = [softmax(logits).max(axis=1) for logits in (familiar_logits, foreign_logits)]
+    return {
+        "n": len(foreign_logits),
+        "confidence": float(msp[1].mean()),
+        "msp": ood_scores(*msp),
+        "energy": ood_scores(energy_score(familiar_logits), energy_score(foreign_logits)),
+    }

@@ -1,0 +1,128 @@
+"""The statistics of a comparison: paired by seed and row, the wider interval, and words that never claim more."""
+
+import numpy as np
+import pytest
+from scipy import stats
+from stored_runs import planted, store_run
+
+from nlp_mixup.calibration import difference_intervals, fit_temperature, nll_from_logits, score_logits
+from nlp_mixup.comparison import Comparison, verdict
+from nlp_mixup.results import read_results
+
+
+def compare(folder, **sharpness):
+    """Runs of arms whose logits are too sharp (> 1) or too flat (< 1); 'seeds' runs each."""
+    seeds = sharpness.pop("seeds", 3)
+    n = sharpness.pop("n", 200)
+    for arm, value in sharpness.items():
+        alpha = 0 if arm == "no_mixup" else 0.4
+        for seed in range(seeds):
+            store_run(
+                folder, arm, seed, planted(seed, sharpness=value, n=n), settings={"mixup_alpha": alpha, "seed": seed}
+            )
+    return Comparison(read_results(folder))
+
+
+def test_one_seed_gives_the_paired_interval_over_rows(tmp_path):
+    comparison = compare(tmp_path, no_mixup=3.0, mixup=1.0, seeds=1)
+    logits, labels = planted(0, sharpness=1.0)["test"]
+    other, _ = planted(0, sharpness=3.0)["test"]
+    expected = difference_intervals(logits, other, labels)
+    for name in ("accuracy", "nll", "brier", "ece", "oe", "gap"):
+        found = comparison.difference("mixup", "raw", name)
+        assert found.value == pytest.approx(expected[name].value, abs=1e-6)
+        assert (found.low, found.high) == pytest.approx((expected[name].low, expected[name].high), abs=1e-5)
+        assert (found.over, found.seeds) == ("rows", 1)
+
+
+def test_several_seeds_are_paired_and_the_wider_interval_is_told(tmp_path):
+    comparison = compare(tmp_path, no_mixup=3.0, mixup=1.0, seeds=3)
+    differences = []
+    for seed in range(3):
+        (one, labels), (two, _) = (planted(seed, sharpness=s)["test"] for s in (1.0, 3.0))
+        differences.append(nll_from_logits(one, labels) - nll_from_logits(two, labels))
+    found = comparison.difference("mixup", "raw", "nll")
+    assert found.value == pytest.approx(np.mean(differences), abs=1e-6)
+    assert found.spread == pytest.approx(np.std(differences, ddof=1), abs=1e-6)
+    t = stats.t.ppf(0.975, 2) * np.std(differences, ddof=1) / np.sqrt(3)
+    rows = difference_intervals(one, two, labels)["nll"]
+    assert found.high - found.low >= max(2 * t, 0.8 * (rows.high - rows.low))
+    assert found.over == ("seeds" if 2 * t > found.high - found.low - 1e-9 else "rows")
+
+
+def test_seeds_that_only_one_arm_has_are_left_out_of_the_difference(tmp_path):
+    comparison = compare(tmp_path, no_mixup=3.0, mixup=1.0, seeds=2)
+    store_run(tmp_path, "no_mixup", 9, planted(9, sharpness=30.0), settings={"mixup_alpha": 0, "seed": 9})
+    with_extra = Comparison(read_results(tmp_path))
+    assert with_extra.seeds("no_mixup") == [0, 1, 9]
+    assert with_extra.difference("mixup", "raw", "nll") == comparison.difference("mixup", "raw", "nll")
+    store_run(tmp_path, "erl", 5, planted(5, sharpness=1.0), settings={"confidence_penalty": 0.1, "seed": 5})
+    alone = Comparison(read_results(tmp_path))
+    assert alone.difference("erl", "raw", "nll") is None
+    assert "shares no seed with no_mixup" in verdict(alone, "erl")
+
+
+def test_the_temperature_comes_from_validation_alone(tmp_path):
+    comparison = compare(tmp_path, no_mixup=3.0, mixup=1.0, seeds=1)
+    splits = planted(0, sharpness=3.0)
+    temperature = fit_temperature(*splits["validation"])
+    logits, labels = splits["test"]
+    expected = score_logits(np.asarray(logits, np.float64) / temperature.value, labels)
+    for name in ("nll", "ece", "oe", "accuracy"):
+        assert comparison.mean("no_mixup", "temperature", name)[0] == pytest.approx(expected[name])
+
+
+def test_the_sweep_is_chosen_by_validation_nll(tmp_path):
+    store_run(tmp_path, "no_mixup", 0, planted(0, sharpness=3.0), settings={"mixup_alpha": 0, "seed": 0})
+    for alpha, sharpness in ((0.1, 2.0), (0.4, 1.0), (1.0, 0.3)):
+        settings = {"mixup_alpha": alpha, "seed": 0}
+        store_run(tmp_path, f"mixup-{alpha}", 0, planted(0, sharpness=sharpness), settings=settings)
+    settings = {"mixup_alpha": 0.4, "mixup_mode": "inputs_only", "seed": 0}
+    store_run(tmp_path, "inputs_only", 0, planted(0, sharpness=1.0), settings=settings)
+    [sweep] = Comparison(read_results(tmp_path)).sweeps()
+    assert sweep.setting == "mixup_alpha"
+    assert list(sweep.values.values()) == [0.1, 0.4, 1.0]
+    assert sweep.chosen == "mixup-0.4"
+    logits, labels = planted(0, sharpness=1.0)["validation"]
+    assert sweep.nll["mixup-0.4"] == pytest.approx(nll_from_logits(logits, labels), abs=1e-6)
+    assert sweep.sentence.startswith("mixup_alpha 0.4, the arm mixup-0.4, by the lowest mean NLL of 0.1 (NLL")
+
+
+def test_words_for_an_over_confident_baseline_and_an_under_confident_arm(tmp_path):
+    comparison = compare(tmp_path, no_mixup=4.0, mild=1.5, strong=0.2, seeds=2, n=2000)
+    gap = comparison.mean("no_mixup", "raw", "gap")[0]
+    assert verdict(comparison, "no_mixup").startswith(f"Over-confident by {gap:.3f}".replace("0.", ".", 1))
+    mild = verdict(comparison, "mild")
+    assert mild.startswith("Less over-confident than no_mixup: ECE lower by")
+    assert "NLL lower by" in mild
+    strong = verdict(comparison, "strong")
+    assert "under-confident by" in strong
+    assert "Under-confident: lower alpha than 0.4" in strong
+
+
+def test_words_for_a_calibrated_baseline(tmp_path):
+    comparison = compare(tmp_path, no_mixup=1.0, same=1.0, flat=0.4, seeds=2, n=2000)
+    assert verdict(comparison, "no_mixup").startswith("Not distinguishable from calibrated: there is little for mixup")
+    same = verdict(comparison, "same")
+    assert same.startswith("ECE not distinguishable from no_mixup's")
+    assert "Accuracy not distinguishable" in same
+    assert "Calibration is worse than no_mixup's: ECE higher by" in verdict(comparison, "flat")
+    assert "which is worse" in verdict(comparison, "flat")
+
+
+def test_a_degenerate_validation_split_gives_no_temperature_and_says_so(tmp_path):
+    splits = planted(0, sharpness=1.0)
+    labels = splits["validation"][1]
+    splits["validation"] = (20 * np.eye(3, dtype=np.float32)[labels], labels)
+    store_run(tmp_path, "no_mixup", 0, splits, settings={"mixup_alpha": 0, "seed": 0})
+    comparison = Comparison(read_results(tmp_path))
+    run = comparison.results.runs["no_mixup"][0]
+    assert run.metrics["temperature"] is None
+    assert "rows are right" in run.metrics["temperature_note"]
+    assert comparison.seeds("no_mixup", "temperature") == []
+
+
+def test_a_folder_without_baseline_is_refused(tmp_path):
+    store_run(tmp_path, "mixup", 0, planted(0, sharpness=1.0), settings={"mixup_alpha": 0.4, "seed": 0})
+    with pytest.raises(ValueError, match="has no finished run of the arm 'no_mixup'"):
+        Comparison(read_results(tmp_path))

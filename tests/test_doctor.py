@@ -1,0 +1,519 @@
+"""The doctor on models whose fault is known, as labels were drawn from softmax(z) and the logits are z times a factor."""
+
+import csv
+import json
+import logging
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_model
+from datasets import ClassLabel, Dataset, Features, Value
+from transformers import AutoConfig, AutoModel
+
+from nlp_mixup import cli
+from nlp_mixup.arguments import DataArguments
+from nlp_mixup.calibration import expected_calibration_error, fit_temperature, softmax
+from nlp_mixup.calibration.diagnosis import advice, diagnose
+from nlp_mixup.calibration.label_entropy import mean_off_label_mass
+from nlp_mixup.doctor import DoctorArguments, evaluate
+from nlp_mixup.label_map import match_labels
+from nlp_mixup.models import build_word_tokenizer
+
+CLASSES = ["negative", "so_so", "positive"]
+WORDS = [f"word{i}" for i in range(40)]
+
+
+def texts_of(n, seed):
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(WORDS, rng.integers(3, 9))) for _ in range(n)]
+
+
+def build(model_type="bert", classes=CLASSES):
+    """A tiny random classifier whose logits have mean 0 and spread 1.5 over the texts, and its tokenizer."""
+    tokenizer = build_word_tokenizer(WORDS)
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]
+    names = {"id2label": dict(enumerate(classes)), "label2id": {name: i for i, name in enumerate(classes)}}
+    settings = {
+        **names,
+        "vocab_size": len(tokenizer),
+        "pad_token_id": tokenizer.pad_token_id,
+        "num_labels": len(classes),
+    }
+    model = tiny_model(model_type, **settings)
+    head = model.score if hasattr(model, "score") else model.classifier
+    logits = logits_of(model, tokenizer, texts_of(500, seed=99))
+    with torch.no_grad():
+        factor = 1.5 / logits.std(0)
+        head.weight *= factor[:, None]
+        if head.bias is not None:
+            head.bias.copy_((head.bias - logits.mean(0)) * factor)
+    return model, tokenizer, head
+
+
+def logits_of(model, tokenizer, texts, pairs=None):
+    """Rows of one length at a time, so that neither padding nor its mask can matter."""
+    encoded = tokenizer(texts, *([pairs] if pairs else []))["input_ids"]
+    logits = torch.empty(len(texts), model.config.num_labels)
+    with torch.no_grad():
+        for length in set(map(len, encoded)):
+            rows = [i for i, ids in enumerate(encoded) if len(ids) == length]
+            logits[rows] = model(input_ids=torch.tensor([encoded[i] for i in rows])).logits
+    return logits
+
+
+def write_rows(path, labels, texts, **columns):
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label", *columns])
+        writer.writerows(zip(texts, labels, *columns.values(), strict=True))
+
+
+def draw_labels(logits, seed):
+    rng = np.random.default_rng(seed)
+    return (logits.numpy() + rng.gumbel(size=logits.shape)).argmax(1)
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory):
+    """over, under and calibrated: three models' folders; validation.csv and test.csv with labels by name."""
+    folder = tmp_path_factory.mktemp("planted")
+    model, tokenizer, head = build()
+    for split, n, seed in (("validation", 1500, 1), ("test", 2000, 2)):
+        texts = texts_of(n, seed)
+        ids = draw_labels(logits_of(model, tokenizer, texts), seed)
+        write_rows(folder / f"{split}.csv", [CLASSES[i] for i in ids], texts)
+    for name, factor in (("calibrated", 1), ("over", 3), ("under", 1 / 3)):
+        with torch.no_grad():
+            head.weight *= factor
+            head.bias *= factor
+            model.save_pretrained(folder / name)
+            tokenizer.save_pretrained(folder / name)
+            head.weight /= factor
+            head.bias /= factor
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+
+
+def record_of(capsys, *argv):
+    capsys.readouterr()
+    cli.main(["evaluate", *map(str, argv), "--json"])
+    return json.loads(capsys.readouterr().out)
+
+
+def fails(capsys, *argv):
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["evaluate", *map(str, argv)])
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    line = error.splitlines()[-1]
+    assert line.startswith("nlp-mixup: error: ")
+    return line
+
+
+def both(folder):
+    return "--validation_file", folder / "validation.csv", "--test_file", folder / "test.csv"
+
+
+# The advice
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict", "temperature", "says"),
+    [
+        ("over", "over-confident", 3, "Mixup is worth a run: start with --mixup_alpha"),
+        ("under", "under-confident", 1 / 3, "Mixup would hurt: it lowers the confidence further. Use the temperature."),
+        ("calibrated", "calibrated", 1, "Leave it alone"),
+    ],
+)
+@pytest.mark.parametrize("splits", ["two", "one"])
+def test_a_planted_fault_gets_the_right_advice(planted, capsys, name, verdict, temperature, says, splits):
+    files = both(planted) if splits == "two" else ("--test_file", planted / "test.csv")
+    record = record_of(capsys, planted / name, *files)
+    assert record["verdict"] == verdict
+    assert record["cross_fitted"] == (splits == "one")
+    assert record["split"] == "test"
+    fitted = record["temperature"]
+    assert fitted["low"] < temperature < fitted["high"]
+    assert fitted["n"] == (1500 if splits == "two" else 2000)
+    raw, after = record["rows"]
+    assert (raw["n"], raw["calibration"], after["calibration"]) == (2000, "raw", "temperature")
+    assert after["ece"] <= after["ece_floor_high"]
+    assert raw["accuracy"] == after["accuracy"]
+    advice_text = " ".join(record["advice"])
+    assert says in advice_text
+    assert (record["mixup_alpha"] is not None) == (name == "over")
+    assert ("--mixup_alpha" in advice_text) == (name == "over")
+    low, high = record["intervals"]["raw"]["gap"][1:]
+    assert {"over": low > 0, "under": high < 0, "calibrated": low < 0 < high}[name]
+
+
+def test_what_is_printed_and_written(planted, tmp_path, capsys):
+    out = tmp_path / "deep" / "out"
+    cli.main(["evaluate", str(planted / "over"), *map(str, both(planted)), "--output_dir", str(out)])
+    printed = capsys.readouterr().out
+    files = {"evaluation.json", "evaluation.md", "reliability.png", "logits-validation.npz", "logits-test.npz"}
+    assert {path.name for path in out.iterdir()} == files
+    record = json.loads((out / "evaluation.json").read_text())
+    stored = np.load(out / "logits-test.npz")
+    probs = softmax(stored["logits"])
+    raw, after = record["rows"]
+    assert raw["ece"] == pytest.approx(expected_calibration_error(probs, stored["labels"]))
+    assert raw["accuracy"] == pytest.approx((probs.argmax(1) == stored["labels"]).mean())
+    fit = np.load(out / "logits-validation.npz")
+    temperature = fit_temperature(fit["logits"], fit["labels"]).value
+    scaled = softmax(stored["logits"] / temperature)
+    assert record["temperature"]["value"] == after["temperature"] == pytest.approx(temperature)
+    assert after["ece"] == pytest.approx(expected_calibration_error(scaled, stored["labels"]))
+
+    gap = record["intervals"]["raw"]["gap"]
+    assert gap[0] == pytest.approx(raw["confidence"] - raw["accuracy"])
+    claim = f"Over-confident by {gap[0]:.3f} ({gap[1]:.3f} to {gap[2]:.3f}): it claims".replace("0.", ".")
+    assert claim in printed
+    assert f"it claims {raw['confidence']:.0%} and is right {raw['accuracy']:.0%}." in printed.replace("\n", " ")
+    assert max(map(len, printed.splitlines())) <= 120
+    for text in (claim, "| ECE |", "![Reliability diagrams](reliability.png)"):
+        assert text in (out / "evaluation.md").read_text()
+    assert (out / "reliability.png").stat().st_size > 10_000
+
+
+def test_the_logits_are_the_rows_own_whatever_batch_they_travel_in(planted, tmp_path, capsys):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    out = tmp_path / "out"
+    validation = planted / "validation.csv"
+    record_of(capsys, planted / "over", "--validation_file", validation, "--max_eval_samples", 40, "--output_dir", out)
+    stored = np.load(out / "logits-validation.npz")
+    assert len(stored["logits"]) == 40
+    model = AutoModelForSequenceClassification.from_pretrained(planted / "over").eval()
+    tokenizer = AutoTokenizer.from_pretrained(planted / "over")
+    with validation.open() as file:
+        rows = list(csv.DictReader(file))
+    logits = logits_of(model, tokenizer, [row["text"] for row in rows]).numpy()
+    labels = [CLASSES.index(row["label"]) for row in rows]
+    # The sampled rows keep the file's order.
+    at = 0
+    for wanted, label in zip(stored["logits"], stored["labels"], strict=True):
+        while not np.allclose(logits[at], wanted, atol=1e-4) or labels[at] != label:
+            at += 1
+    assert at < len(rows)
+
+
+def test_a_run_folder_stands_for_its_model(planted, tmp_path, capsys):
+    run = tmp_path / "mixup" / "seed-0"
+    shutil.copytree(planted / "over", run / "model")
+    assert record_of(capsys, run, *both(planted))["verdict"] == "over-confident"
+    shutil.rmtree(run / "model")
+    (run / "metrics.json").write_text("{}")
+    assert "did not keep its weights. Train it again elsewhere" in fails(capsys, run, *both(planted))
+
+
+def test_pairs_of_texts(tmp_path, capsys):
+    model, tokenizer, _ = build()
+    first, second = texts_of(300, 1), texts_of(300, 2)
+    labels = draw_labels(logits_of(model, tokenizer, first, second), 3)
+    write_rows(tmp_path / "rows.csv", [CLASSES[i] for i in labels], first, other=second)
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    out = tmp_path / "out"
+    record_of(capsys, tmp_path / "model", "--validation_file", tmp_path / "rows.csv", "--text_pair_column", "other",
+              "--output_dir", out)  # fmt: skip
+    stored = np.load(out / "logits-validation.npz")
+    np.testing.assert_allclose(stored["logits"], logits_of(model, tokenizer, first, second), atol=1e-4)
+    assert (stored["labels"] == labels).all()
+
+
+def test_a_decoder_without_a_pad_token(tmp_path, capsys):
+    model, tokenizer, _ = build("llama")
+    texts = texts_of(200, 1)
+    logits = logits_of(model, tokenizer, texts)
+    write_rows(tmp_path / "rows.csv", [CLASSES[i] for i in draw_labels(logits, 3)], texts)
+    tokenizer.add_special_tokens({"eos_token": "word39"})
+    tokenizer.pad_token = None
+    model.config.pad_token_id = None
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    out = tmp_path / "out"
+    record_of(capsys, tmp_path / "model", "--test_file", tmp_path / "rows.csv", "--output_dir", out)
+    kept = [i for i, text in enumerate(texts) if not text.endswith("word39")]  # else its last token counts as padding
+    np.testing.assert_allclose(np.load(out / "logits-test.npz")["logits"][kept], logits[kept], atol=1e-4)
+
+
+# Labels
+
+
+def test_labels_match_by_name_and_integers_by_the_names_the_data_gives_them(planted, tmp_path, capsys):
+    with (planted / "test.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    texts, names = [row["text"] for row in rows], [row["label"] for row in rows]
+    expected = record_of(capsys, planted / "over", "--test_file", planted / "test.csv")["rows"][0]["accuracy"]
+    others = {
+        "negative": ("NEGATIVE", 2),
+        "so_so": ("So  so", 0),
+        "positive": (" positive", 1),
+    }  # ids unlike the model's
+
+    def accuracy(path, *more):
+        return record_of(capsys, planted / "over", "--test_file", path, *more)["rows"][0]["accuracy"]
+
+    write_rows(tmp_path / "spelt.csv", [others[name][0] for name in names], texts)
+    assert accuracy(tmp_path / "spelt.csv") == expected
+    ids = [others[name][1] for name in names]
+    write_rows(tmp_path / "column.csv", ids, texts, label_name=names)
+    assert accuracy(tmp_path / "column.csv") == expected
+    write_rows(tmp_path / "bare.csv", ids, texts)
+    line = fails(capsys, planted / "over", "--test_file", tmp_path / "bare.csv")
+    assert "has labels without names" in line
+    assert "The model's classes: 0 negative, 1 so_so, 2 positive." in line
+    assert "--label_map" in line
+    assert accuracy(tmp_path / "bare.csv", "--label_map", "2=negative", "0=so so", "1=2") == expected
+    assert accuracy(tmp_path / "bare.csv", "--label_map", "identity") != expected
+    (tmp_path / "labels.json").write_text(json.dumps({str(number): name for name, (_, number) in others.items()}))
+    assert accuracy(tmp_path / "bare.csv") == expected
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["so_so", "positive", "negative"])})
+    Dataset.from_dict({"text": texts, "label": ids}, features).to_parquet(tmp_path / "feature.parquet")
+    assert accuracy(tmp_path / "feature.parquet") == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "classes", "label_map", "expected"),
+    [
+        ([0, 1], {}, ["LABEL_0", "LABEL_1"], [], {0: 0, 1: 1}),
+        (["LABEL_1"], {}, ["LABEL_0", "LABEL_1"], [], {"LABEL_1": 1}),
+        ([0, 1], {}, ["1", "0"], [], {0: 1, 1: 0}),
+        (["a", "b"], {}, ["LABEL_0", "LABEL_1"], ["a=1", "b=0"], {"a": 1, "b": 0}),
+        (["x", "good"], {}, ["bad", "good"], ["x=bad"], {"x": 0, "good": 1}),
+        (["a=b"], {}, ["bad", "good"], ["a=b=good"], {"a=b": 1}),
+        (["1"], {}, ["1", "0"], ["1=1"], {"1": 0}),  # a class of that name comes before the id
+        ([0, 1], {0: "down", 1: "up"}, ["LABEL_0", "LABEL_1"], ["identity"], {0: 0, 1: 1}),
+        (["up"], {0: "down", 1: "up"}, ["LABEL_0", "LABEL_1"], ["identity"], {"up": 1}),
+        (["Pos", "pos"], {}, ["pos", "Pos"], [], {"Pos": 1, "pos": 0}),
+    ],
+)
+def test_label_maps(labels, names, classes, label_map, expected):
+    assert match_labels(dict.fromkeys(labels, 1), names, classes, label_map, "rows.csv") == expected
+
+
+@pytest.mark.parametrize(
+    ("labels", "names", "classes", "label_map", "message"),
+    [
+        (["bad", "good"], {}, ["LABEL_0", "LABEL_1"], [], "rows.csv has named labels (bad, good), but the model's classes "
+         "have no names, and which is which cannot be known. The model's classes: 0 LABEL_0, 1 LABEL_1. If they are the "
+         "same classes, say which class each one is: --label_map bad=0 ..., or --label_map identity where"),
+        ([0, 1], {0: "bad", 1: "good"}, ["0", "1"], [], "has named labels (bad, good), but the model's classes have no"),
+        ([0, 1], {}, ["bad", "good"], [], "rows.csv has labels without names (0, 1), but the model's classes are named"),
+        (["bad", "meh", "meh 2"], {}, ["bad", "good"], [], "labels that are no class of the model: 'meh' (3 rows), 'meh 2'"
+         " (3 rows). The model's classes: 0 bad, 1 good. Remove these rows, or say which class they are: --label_map "
+         "meh=CLASS"),
+        ([0, 5], {}, ["LABEL_0", "LABEL_1"], [], "no class of the model: '5' (3 rows)"),
+        (["POS"], {}, ["pos", "Pos"], [], "no class of the model: 'POS'"),
+        ([0, 5], {}, ["bad", "good"], ["identity"], "are 0 to 1, but rows.csv has: 5"),
+        (["bad"], {}, ["bad", "good"], ["identity"], "takes the labels for the model's ids"),
+        (["x"], {}, ["bad", "good"], ["x"], "'x' is neither LABEL=CLASS nor 'identity' alone"),
+        (["x"], {}, ["bad", "good"], ["x=fine"], "'x=fine' names no class of the model, which has: 0 bad, 1 good"),
+        (["x"], {}, ["bad", "good"], ["x=2"], "'x=2' names no class of the model"),
+        (["x"], {}, ["bad", "good"], ["x=0", "x=1"], "gives 'x' two classes"),
+    ],
+)  # fmt: skip
+def test_labels_that_cannot_be_known_are_refused(labels, names, classes, label_map, message):
+    with pytest.raises(ValueError) as raised:
+        match_labels(dict.fromkeys(labels, 3), names, classes, label_map, "rows.csv")
+    assert message in str(raised.value)
+
+
+# Refusals
+
+
+def test_data_that_cannot_be_judged_by(planted, tmp_path, capsys):
+    model, test = planted / "over", planted / "test.csv"
+    assert "There are no labelled rows to judge on" in fails(capsys, model)
+    assert "train_file has no use here" in fails(capsys, model, "--train_file", test)
+    assert "are both" in fails(capsys, model, "--test_file", test, "--validation_file", test)
+    assert "there is no file" in fails(capsys, model, "--test_file", tmp_path / "none.csv")
+    assert "has no column 'txt'" in fails(capsys, model, "--test_file", test, "--text_column", "txt")
+    assert "Did you mean '--label_map'?" in fails(capsys, model, "--test_file", test, "--lable_map", "a=1")
+    assert "n_bins must be at least 1" in fails(capsys, model, "--test_file", test, "--n_bins", "0")
+    assert "exists" in fails(capsys, model, "--test_file", test, "--output_dir", test).lower()
+    shutil.copy(test, tmp_path / "train.csv")
+    assert "has neither a validation nor a test split" in fails(capsys, model, "--dataset_name", tmp_path)
+    write_rows(tmp_path / "hidden.csv", [-1, -1], ["a", "b"])
+    assert "No labelled rows are left" in fails(capsys, model, "--test_file", tmp_path / "hidden.csv")
+    with pytest.raises(SystemExit):
+        cli.main(["evaluate", "--test_file", str(test), str(model)])
+    assert "MODEL comes first" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["evaluate", "--help"])
+    assert caught.value.code == 0
+    assert "--label_map" in capsys.readouterr().out
+
+
+def test_models_that_cannot_be_judged(planted, tmp_path, capsys):
+    test = ("--test_file", planted / "test.csv")
+    assert "There is no folder" in fails(capsys, tmp_path / "none", *test)
+    assert "holds no model: there is no config.json" in fails(capsys, tmp_path, *test)
+    assert "cannot be loaded as a text classifier" in fails(capsys, "nobody/nothing-here", *test)
+    tokenizer = build_word_tokenizer(WORDS)
+    for name, settings, message in (
+        ("one", {"num_labels": 1}, "has num_labels 1: one number a row"),
+        ("multi", {"problem_type": "multi_label_classification"}, "is a model for multi label classification"),
+    ):
+        tiny_model("bert", vocab_size=len(tokenizer), **settings).save_pretrained(tmp_path / name)
+        tokenizer.save_pretrained(tmp_path / name)
+        assert message in fails(capsys, tmp_path / name, *test)
+    # An encoder without a head would get a random one.
+    AutoModel.from_config(AutoConfig.from_pretrained(planted / "over")).save_pretrained(tmp_path / "encoder")
+    tokenizer.save_pretrained(tmp_path / "encoder")
+    message = fails(capsys, tmp_path / "encoder", *test)
+    assert "is no trained classifier: it has no weights for classifier.bias, classifier.weight" in message
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
+    assert "holds a PEFT adapter alone" in fails(capsys, tmp_path / "adapter", *test)
+
+
+def test_weights_that_are_a_pickle_run_nothing(planted, tmp_path, capsys):
+    """The old format is read with torch's weights_only: code in it is refused, not run."""
+    folder, trace = tmp_path / "pickled", tmp_path / "ran"
+    shutil.copytree(planted / "over", folder)
+    (folder / "model.safetensors").unlink()
+    torch.save({"weight": _Touches(trace)}, folder / "pytorch_model.bin")
+    message = fails(capsys, folder, "--test_file", planted / "test.csv")
+    assert "its weights are a pickle of more than tensors, which is not run" in message
+    assert not trace.exists()
+    (folder / "pytorch_model.bin").unlink()
+    (folder / "model.safetensors").write_bytes((planted / "over" / "model.safetensors").read_bytes()[:500])
+    assert "cannot be loaded" in fails(capsys, folder, "--test_file", planted / "test.csv")
+
+
+class _Touches:
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+def test_code_of_a_model_is_not_run_unasked(planted, tmp_path, capsys):
+    folder = tmp_path / "custom"
+    shutil.copytree(planted / "over", folder)
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "custom", "auto_map": {"AutoConfig": "custom.Config"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "custom.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    message = fails(capsys, folder, "--test_file", planted / "test.csv")
+    assert "it brings code of its own. Read it, then type --trust_remote_code" in message
+    assert not (tmp_path / "ran").exists()
+
+
+# Corners of the verdict
+
+
+def drawn(n, k=3, spread=1.5, seed=0):
+    rng = np.random.default_rng(seed)
+    logits = spread * rng.normal(size=(n, k))
+    return logits, (logits + rng.gumbel(size=logits.shape)).argmax(1)
+
+
+def test_calibrated_models_are_seldom_called_anything_else():
+    verdicts = [diagnose(*drawn(500, seed=seed)).verdict for seed in range(20)]
+    assert verdicts.count("calibrated") >= 17  # 20 at .95 give fewer once in 60
+
+
+def test_both_faults_at_once_are_called_mixed():
+    """Half the rows claim too much, half too little, so that the gap cancels and the ECE does not."""
+    sure, unsure = np.tile([0.0, 3.0], (1000, 1)), np.tile([0.0, 0.4], (1000, 1))
+    right = np.r_[np.arange(1000) % 100 < 80, np.arange(1000) % 100 < 75]  # claims .953 and .599
+    found = diagnose(np.r_[sure, unsure], right.astype(int))
+    assert found.verdict == "mixed"
+    assert found.alpha is None
+    text = " ".join(advice(found))
+    assert "neither over- nor under-confident on the whole" in text
+    assert "Mixup is no remedy" in text
+
+
+def test_the_alpha_is_the_one_whose_labels_move_as_far_as_the_gap():
+    for factor in (1.3, 1.6, 2.5, 6.0):
+        logits, labels = drawn(4000)
+        found = diagnose(factor * logits, labels)
+        masses = {alpha: mean_off_label_mass(alpha, found.class_shares) for alpha in (0.1, 0.2, 0.4, 1.0)}
+        distance = {alpha: abs(mass - found.scores["raw"]["gap"]) for alpha, mass in masses.items()}
+        assert found.alpha == min(distance, key=distance.get)
+    assert found.alpha == 1.0
+    assert "so expect it to close a part" in " ".join(advice(found))
+    # Table of E[min] in closed form: .058, .101, .160, .250 at .1, .2, .4, 1.
+    assert [round(mean_off_label_mass(alpha, [0.5, 0.5]) * 2, 3) for alpha in (0, 0.1, 0.2, 0.4, 1.0)] == [
+        0, 0.058, 0.101, 0.16, 0.25,
+    ]  # fmt: skip
+
+
+def test_too_few_rows_say_so_and_how_many_would_do():
+    found = diagnose(*drawn(60))
+    lines = advice(found)
+    assert lines[0].startswith("Not distinguishable from calibrated at n = 60")
+    assert "rows would show a gap of .020 four times of five." in lines[0]
+    sd = 0.02 * np.sqrt(found.rows_needed) / 2.8
+    assert 0.3 < sd < 0.5  # the spread of confidence - correct at an accuracy near .7
+    assert "at least four times of five" in advice(diagnose(*drawn(6000)))[0]
+
+
+def test_a_hint_is_called_a_hint():
+    """A gap whose interval excludes 0 beside an ECE within its noise."""
+    logits, labels = drawn(1000)
+    found = diagnose(1.15 * logits, labels)
+    assert found.verdict == "calibrated"
+    assert found.intervals["raw"]["gap"].low > 0
+    assert "The gap hints at over-confidence, too small a one to tell" in advice(found)[0]
+
+
+def test_rows_of_one_class_say_nothing_of_alpha():
+    logits, _ = drawn(1000)
+    found = diagnose(3 * logits, np.zeros(1000, int))
+    assert found.verdict == "over-confident"
+    assert found.alpha is None
+    assert "All rows are of one class" in advice(found)[-1]
+
+
+def test_no_temperature_where_every_row_is_right():
+    logits = np.tile([0.0, 3.0], (400, 1))
+    found = diagnose(np.r_[logits, -logits], np.r_[np.ones(400, int), np.zeros(400, int)])
+    assert found.temperature is None
+    assert found.verdict == "under-confident"
+    assert list(found.scores) == ["raw"]
+    assert "no T could be fitted (all 800 rows are right" in " ".join(advice(found))
+    assert "Use the temperature" not in " ".join(advice(found))
+
+
+def test_cross_fitting_scales_no_row_by_a_temperature_that_saw_it():
+    logits, labels = drawn(300)
+    found = diagnose(2 * logits, labels)
+    factors = np.round((2 * logits / found.logits["temperature"])[:, 0], 9)
+    values, counts = np.unique(factors, return_counts=True)
+    assert len(values) == 2
+    assert abs(counts[0] - counts[1]) <= 3
+    for value in values:
+        other = factors != value
+        assert fit_temperature(2 * logits[other], labels[other]).value == pytest.approx(value)
+        assert np.abs(np.bincount(labels[other]) - np.bincount(labels) / 2).max() <= 1
+
+
+def test_labels_that_fit_no_class_are_noticed(planted, tmp_path, caplog):
+    """A wrong label map makes the model worse than the commonest class."""
+    with caplog.at_level(logging.ERROR):
+        found = evaluate(
+            str(planted / "over"),
+            DataArguments(test_file=str(planted / "test.csv")),
+            DoctorArguments(label_map=["negative=positive", "positive=so_so", "so_so=negative"]),
+        )
+    assert "is right less often than always saying" in found.notes[-1]
+
+
+def test_rows_that_are_cut_are_counted(planted):
+    found = evaluate(
+        str(planted / "over"), DataArguments(test_file=str(planted / "test.csv"), max_length=4), DoctorArguments()
+    )
+    assert "rows fill 4 tokens and may have been cut: see --max_length" in found.notes[0]

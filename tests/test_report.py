@@ -1,0 +1,156 @@
+"""The report of stored runs: every number from the runs, foreign text inert, the page whole without a network."""
+
+import csv
+import io
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stored_runs import planted, store_run
+
+from nlp_mixup import cli
+from nlp_mixup.comparison import Comparison
+from nlp_mixup.comparison_figures import HOW_TO_READ
+from nlp_mixup.report import FIGURES, escape_markdown, score_grid, write_report
+from nlp_mixup.results import read_results
+
+HOSTILE = "]]></script><img src=x onerror=alert(1)> | `x` [a](javascript:b)\n# h"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    for arm, sharpness, alpha in (("no_mixup", 3.0, 0), ("mixup-0.2", 1.5, 0.2), ("mixup-1.0", 0.5, 1.0)):
+        for seed in (0, 1):
+            settings = {"mixup_alpha": alpha, "seed": seed, "dataset_name": HOSTILE, "model_name_or_path": HOSTILE}
+            store_run(folder, arm, seed, planted(seed, sharpness=sharpness), settings=settings)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reported(runs, tmp_path_factory):
+    """The runs with their report; read only."""
+    folder = tmp_path_factory.mktemp("reported") / "runs"
+    shutil.copytree(runs, folder)
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(runs, tmp_path):
+    """A copy of the runs, without report."""
+    return Path(shutil.copytree(runs, tmp_path / "runs"))
+
+
+class Page(HTMLParser):
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.sources, self.text = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.sources += [value for name, value in attrs if name in ("src", "href")]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_every_figure_has_its_title_and_how_to_read():
+    assert FIGURES.keys() == HOW_TO_READ.keys()
+
+
+def test_the_whole_report(folder, capsys):
+    cli.main(["report", str(folder)])
+    printed = capsys.readouterr().out
+    assert "no_mixup + temperature" in printed
+    assert "Chosen on validation: mixup_alpha" in printed
+    for name in ("results.csv", "report.md", "report.html"):
+        assert (folder / name).stat().st_size > 1000
+    assert {path.stem for path in (folder / "figures").iterdir()} == set(FIGURES)
+
+    comparison = Comparison(read_results(folder))
+    ece, spread = comparison.mean("mixup-0.2", "temperature", "ece")
+    cell = f"{ece:.3f}±{spread:.3f}".replace("0.", ".")
+    assert cell in next(line for line in printed.splitlines() if "mixup-0.2 + temperature" in line)
+    markdown, page = (folder / "report.md").read_text(), (folder / "report.html").read_text()
+    assert f"| {cell} |" in markdown
+    assert f"<td>{cell}</td>" in page
+    change = comparison.difference("mixup-0.2", "raw", "nll")
+    assert change.sign == -1
+    assert f"<strong>{change.value:+.3f} (".replace("0.", ".") in page
+    for name in FIGURES:
+        assert f"figures/{name}.png" in markdown
+
+
+def test_the_page_is_self_contained_and_foreign_text_inert(reported):
+    page = Page((reported / "report.html").read_text())
+    assert "script" not in page.tags
+    assert page.tags.count("img") == len(FIGURES)
+    assert all(source.startswith("data:image/png;base64,") for source in page.sources)
+    assert "<img src=x" in "".join(page.text)  # as words
+    markdown = (reported / "report.md").read_text()
+    assert not re.search(r"<img|^# h|\[a\]\(", markdown, re.M)
+
+
+def test_markdown_tables_keep_their_columns(reported):
+    tables = re.findall(r"(?:^\|.*\n)+", (reported / "report.md").read_text(), re.M)
+    assert len(tables) == 3
+    for table in tables:
+        counts = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
+        assert len(counts) == 1, table
+
+
+def test_escaping():
+    assert escape_markdown("a\x1b[31m\u202eb") == "a \\[31m b"
+    assert escape_markdown("no_mixup") == "no\\_mixup"
+
+
+def test_results_csv_is_what_the_runs_stored(reported):
+    rows = list(csv.DictReader(io.StringIO((reported / "results.csv").read_text())))
+    stored = json.loads((reported / "mixup-1.0" / "seed-1" / "metrics.json").read_text())["rows"][-1]
+    [row] = [r for r in rows if (r["arm"], r["seed"], r["split"], r["calibration"]) == ("mixup-1.0", "1", "test", "temperature")]  # fmt: skip
+    assert {name: float(row[name]) for name in ("ece", "nll", "temperature", "auroc_msp_noise")} == {
+        name: stored[name] for name in ("ece", "nll", "temperature", "auroc_msp_noise")
+    }
+
+
+def test_a_report_again_gives_the_same_bytes(reported, folder, capsys):
+    write_report(folder)
+    for path in reported.rglob("*"):
+        assert not path.is_file() or (folder / path.relative_to(reported)).read_bytes() == path.read_bytes(), path
+
+
+def test_what_is_left_out_is_said(folder, capsys):
+    (folder / "mixup-1.0" / "seed-1" / "metrics.json").write_text("{")
+    write_report(folder)
+    assert "mixup-1.0/seed-1/metrics.json is not a whole metrics.json" in capsys.readouterr().out
+    assert "Left out" in (folder / "report.html").read_text()
+    grid = score_grid(Comparison(read_results(folder)))
+    assert {row[0]: row[1] for row in grid.rows}["mixup-1.0"] == "1"
+
+
+def test_a_comparison_of_one_arm_one_seed_has_its_report(tmp_path, capsys):
+    splits = planted(0, sharpness=1.0, n=40)  # too few rows for the joint density
+    store_run(tmp_path, "no_mixup", 0, splits, settings={"mixup_alpha": 0}, ood={})
+    (tmp_path / "figures").mkdir()
+    (tmp_path / "figures" / "alpha.png").touch()  # of arms that are no longer there
+    write_report(tmp_path)
+    assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"reliability", "gap_by_epoch", "risk_coverage"}
+    assert "Inputs from elsewhere" not in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize("name", ["nothing", "empty"])
+def test_no_folder_no_report(tmp_path, capsys, name):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["report", str(tmp_path / name)])
+    assert caught.value.code == 2
+    assert (
+        np.count_nonzero(["no results folder" in (error := capsys.readouterr().err), "no finished run" in error]) == 1
+    )
