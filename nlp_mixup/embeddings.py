@@ -115,7 +115,7 @@ class EmbeddingMixer:
         if "input_ids" not in inputs:
             raise ValueError(
                 f"Embedding mixup needs input_ids in the batch, which has {', '.join(sorted(inputs))}. "
-                "Collate token ids, or set mixup_alpha=0."
+                "Collate token ids, or set mixup_alpha=0. For images: from nlp_mixup.vision import ImageMixupTrainer."
             )
         unmixed = [name for name in UNMIXED_INPUTS if name in inputs]
         if unmixed:

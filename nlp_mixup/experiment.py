@@ -17,6 +17,7 @@ from transformers import (
     DataCollatorWithPadding,
     EvalPrediction,
     PreTrainedModel,
+    Trainer,
     TrainerCallback,
     set_seed,
 )
@@ -61,20 +62,24 @@ class Prepared:
     data_collator: Callable[[Any], Any]
     processing_class: Any
     load_model: Callable[[ModelArguments], PreTrainedModel]
-    trainer_class: type[MixupTrainer]
+    trainer_class: type[Trainer]
 
     def serves(self, arguments: RunArguments) -> bool:
         return (self.arguments.data, self.arguments.model) == (arguments.data, arguments.model)
 
 
 def prepare(arguments: RunArguments) -> Prepared:
-    """Loads the data and turns it into model inputs. Raises what `load_text_data` and `load_tokenizer` raise."""
+    """Loads the data and turns it into model inputs. Raises what `prepare_texts` or `prepare_images` raise."""
     with arguments.training.main_process_first(desc="loading the data"):
+        if arguments.data.task == "image":
+            from nlp_mixup.vision.data import prepare_images
+
+            return prepare_images(arguments)
         return prepare_texts(arguments)
 
 
 def prepare_texts(arguments: RunArguments) -> Prepared:
-    """`prepare` for texts."""
+    """`prepare` for texts. Raises what `load_text_data` and `load_tokenizer` raise."""
     ood_texts = load_ood_texts(arguments.data)
     data = load_text_data(arguments.data)
     tokenizer = load_tokenizer(arguments.model, data)
@@ -138,7 +143,7 @@ class Run:
         except Timeout as error:
             raise ValueError(f"Another process is training in {self.folder}. Wait for it, or stop it.") from error
 
-    def build_trainer(self, prepared: Prepared) -> MixupTrainer:
+    def build_trainer(self, prepared: Prepared) -> Trainer:
         """The trainer, with its model freshly initialised from the seed. Raises what the model and trainer refuse."""
         training = self.arguments.training
         training.dataloader_pin_memory &= torch.accelerator.is_available()
@@ -160,7 +165,7 @@ class Run:
             trainer.add_callback(EpochProgress(f"{self.arm}, seed {self.seed}"))
         return trainer
 
-    def train(self, trainer: MixupTrainer, prepared: Prepared, keep_models: str = "none") -> None:
+    def train(self, trainer: Trainer, prepared: Prepared, keep_models: str = "none") -> None:
         """Trains, or resumes from the last complete checkpoint; then scores, and writes metrics.json last.
 
         Args:

@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
-from nlp_mixup.architectures import encoder_layers
 from nlp_mixup.mixing import Mix, interpolate
 
 
@@ -23,20 +22,19 @@ class HiddenMixer:
     M(b, a, 1 - lambda). At lambda = 1 a row shorter than its partner is therefore not quite its plain forward pass.
 
     Args:
-        model: an encoder with a text classifier's head.
-
-    Raises:
-        ValueError: the architecture is not among the encoders whose layers can be mixed.
+        model: an encoder with a classifier's head.
+        layers: its layers in the order in which they are called, such as `nlp_mixup.architectures.encoder_layers` gives.
 
     Example:
+        >>> from nlp_mixup.architectures import encoder_layers
         >>> from transformers import BertConfig, BertForSequenceClassification
         >>> config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=3, num_attention_heads=2)
-        >>> HiddenMixer(BertForSequenceClassification(config)).n_layers
+        >>> model = BertForSequenceClassification(config)
+        >>> HiddenMixer(model, encoder_layers(model)).n_layers
         3
     """
 
-    def __init__(self, model: PreTrainedModel):
-        layers = encoder_layers(model)
+    def __init__(self, model: PreTrainedModel, layers: list[nn.Module]):
         self.n_layers = len(layers)
         self._sites = {module: _Layer(module) for module in layers}
         self._layers = [self._sites[module] for module in layers]

@@ -80,7 +80,16 @@ def draw_mix(
     drawn = generator.beta(alpha, alpha, size=n if lambda_per == "example" else 1)
     if generator.random() >= probability:
         return None
-    lam = torch.from_numpy(np.broadcast_to(drawn, n).astype(np.float32, copy=True))
+    return mix_in_mode(partners, torch.from_numpy(np.broadcast_to(drawn, n).astype(np.float32, copy=True)), mode)
+
+
+def mix_in_mode(partners: Tensor, lam: Tensor, mode: Mode) -> Mix:
+    """The `Mix` of a mode of `draw_mix`, from the (n,) partners and shares.
+
+    Example:
+        >>> mix_in_mode(torch.tensor([1, 0]), torch.tensor([0.7, 0.3]), "inputs_only").label_lam
+        tensor([1., 0.])
+    """
     nearer = (lam >= 0.5).float()
     return Mix(partners, nearer if mode == "labels_only" else lam, nearer if mode == "inputs_only" else lam)
 
@@ -95,12 +104,13 @@ def draw_layer(layers: list[int], *, seed: int, rank: int = 0, step: int = 0, mi
     return int(np.random.default_rng([seed, rank, step, micro_step, 1]).choice(layers))
 
 
-def interpolate(first: Tensor, second: Tensor, lam: Tensor, batch_dim: int = 0) -> Tensor:
+def interpolate(first: Tensor, second: Tensor, lam: Tensor, batch_dim: int = 0, *, out: Tensor | None = None) -> Tensor:
     """lambda * first + (1 - lambda) * second, row by row; exactly `first` at lambda = 1, `second` at 0.
 
     Args:
         first, second: tensors of one shape, rows along `batch_dim`.
         lam: (n,) in [0, 1].
+        out: where to write the result, such as `second`; for tensors that need no gradient.
 
     Example:
         >>> interpolate(torch.tensor([[8.0], [8.0]]), torch.tensor([[4.0], [4.0]]), torch.tensor([0.25, 1.0]))
@@ -110,7 +120,7 @@ def interpolate(first: Tensor, second: Tensor, lam: Tensor, batch_dim: int = 0) 
     shape = [1] * first.dim()
     shape[batch_dim] = -1
     # lerp keeps neither tensor for backward, where lam * first + (1 - lam) * second would make two more.
-    return torch.lerp(second, first, lam.to(first.dtype).view(shape))
+    return torch.lerp(second, first, lam.to(first.dtype).view(shape), out=out)
 
 
 def mixed_cross_entropy(

@@ -13,14 +13,17 @@ import pyarrow.compute as pc
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import Subset
 from transformers import PreTrainedModel, Trainer, TrainerCallback
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
+from transformers.trainer_utils import has_length
 from transformers.utils import logging
 
+from nlp_mixup.architectures import encoder_layers
 from nlp_mixup.arguments import MixupTrainingArguments, check_parallelism
 from nlp_mixup.embeddings import EmbeddingMixer
 from nlp_mixup.levels import HiddenMixer
@@ -165,7 +168,7 @@ class MixupMixin(PushMixin, _Base):
             if mix is None:
                 pairings += [None] * len(group)
                 continue
-            pool = pool_batches([self._prepare_inputs(batch) for batch in group], *self._padding())
+            pool = self._pool([self._prepare_inputs(batch) for batch in group])
             mix = mix.to(pool["labels"].device)
             ends = list(itertools.accumulate(sizes))
             slices = [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
@@ -196,6 +199,10 @@ class MixupMixin(PushMixin, _Base):
             "micro_step": micro_step,
         }  # fmt: skip
 
+    def _pool(self, batches: list[dict]) -> dict[str, Tensor]:
+        """The rows of all micro-batches that share pairs, as one batch."""
+        return pool_batches(batches, *self._padding())
+
     def _padding(self) -> tuple[int, str]:
         pad_token_id = self.model.config.get_text_config().pad_token_id
         return pad_token_id or 0, getattr(self.processing_class, "padding_side", "right")
@@ -206,6 +213,8 @@ class MixupMixin(PushMixin, _Base):
         if pairing is None or args.mixup_level == "sentence":
             return nullcontext(inputs)
         mixer, with_clean = self._level_mixer(), args.mixup_clean_weight > 0
+        if mixer is None:
+            return nullcontext(inputs)
         if isinstance(mixer, EmbeddingMixer):
             return mixer.armed(
                 pairing.inputs, pairing.mix, rows=pairing.rows, widths=pairing.widths,
@@ -245,6 +254,22 @@ class MixupMixin(PushMixin, _Base):
         lam = pairing.label_lam[0]
         partner_loss = self._user_loss_func(outputs, pairing.partner_labels, num_items_in_batch=num_items)
         return lam * loss + (1 - lam) * partner_loss
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None):
+        """The Trainer's own, or the steps of ``lr_milestones``, which it lacks."""
+        milestones = self.args.lr_milestones
+        if not milestones or self.lr_scheduler is not None:
+            return super().create_scheduler(num_training_steps, optimizer)
+        warmup, factor = self.args.get_warmup_steps(num_training_steps), self.args.lr_milestone_factor
+
+        def share_of_learning_rate(step: int) -> float:
+            passed = sum(step >= round(share * num_training_steps) for share in milestones)
+            return min(1.0, (step + 1) / (warmup + 1)) * factor**passed
+
+        chosen: Any = optimizer or self.optimizer
+        self.lr_scheduler = LambdaLR(chosen, share_of_learning_rate)
+        self._created_lr_scheduler = True
+        return self.lr_scheduler
 
     def train(self, *args, **kwargs):
         if self.args.torch_compile:
@@ -307,13 +332,17 @@ class MixupMixin(PushMixin, _Base):
             output.metrics[loss_name] = loss.item()
         return output
 
-    def _level_mixer(self) -> EmbeddingMixer | HiddenMixer:
+    def _level_mixer(self) -> EmbeddingMixer | HiddenMixer | None:
         # model_init gives a new model to each trial of a search.
         if self._mixer is None or self._mixed_model is not self.model:
-            is_hidden = self.args.mixup_level == "hidden"
-            self._mixer = HiddenMixer(self.model) if is_hidden else EmbeddingMixer(self.model, self.args.mixup_carrier)
-            self._mixed_model = self.model
+            self._mixer, self._mixed_model = self._new_mixer(), self.model
         return self._mixer
+
+    def _new_mixer(self) -> EmbeddingMixer | HiddenMixer | None:
+        """What mixes inside the model's forward pass; None where the batch is mixed before it."""
+        if self.args.mixup_level == "hidden":
+            return HiddenMixer(self.model, encoder_layers(self.model))
+        return EmbeddingMixer(self.model, self.args.mixup_carrier)
 
     # ---- what is refused, before anything slow -----------------------------------------------------------------------
 
@@ -354,7 +383,7 @@ class MixupMixin(PushMixin, _Base):
             )
         if config.problem_type not in (None, "single_label_classification"):
             raise ValueError(
-                f"problem_type={config.problem_type!r} is not supported: one class per text is. Set "
+                f"problem_type={config.problem_type!r} is not supported: one class per example is. Set "
                 "model.config.problem_type='single_label_classification'."
             )
         config.problem_type = "single_label_classification"
@@ -426,7 +455,7 @@ class _TrainingWatch(TrainerCallback):
             self._trainer._mixer.attach()
 
     def on_epoch_end(self, args, state, control, **kwargs):
-        if args.logging_strategy != "no" and hasattr(self._trainer.train_dataset, "__getitem__"):
+        if args.logging_strategy != "no" and has_length(self._trainer.train_dataset):  # not of a stream
             should_log = control.should_log
             self._trainer.log({"clean_loss": self._trainer.clean_loss()})
             control.should_log = should_log  # logging resets it, and the epoch's own entry would be lost
@@ -473,7 +502,7 @@ def _check_label_range(low: int, high: int, num_labels: int | None) -> None:
 def _check_label_type(is_float: bool, is_multi: bool) -> None:
     if is_float or is_multi:
         raise ValueError(
-            f"The labels are {'floats' if is_float else 'lists'}; mixup needs one integer class id per text. "
+            f"The labels are {'floats' if is_float else 'lists'}; mixup needs one integer class id per example. "
             + (
                 "Multi-label targets are not supported."
                 if is_multi

@@ -1,6 +1,7 @@
 """Tiny random models built from configs; nothing here reaches a network."""
 
 import os
+from dataclasses import fields
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -8,7 +9,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import pytest
 import torch
 from datasets import Dataset
-from transformers import AutoConfig, AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForSequenceClassification, TrainingArguments
 
 from nlp_mixup import MixupTrainingArguments
 
@@ -133,6 +134,13 @@ def training_arguments(folder, **settings):
         "use_cpu": True,
     }
     return MixupTrainingArguments(output_dir=str(folder), **(defaults | settings))
+
+
+def stock_arguments(args):
+    """The same settings without ours, for the stock Trainer."""
+    known = {f.name for f in fields(TrainingArguments)}
+    settings = {name: value for name, value in args.to_dict().items() if name in known}
+    return TrainingArguments(**settings | {"accelerator_config": None})
 
 
 @pytest.fixture(autouse=True)

@@ -12,6 +12,7 @@ from test_trainer import batches, build, gradient_of, replay, train
 from transformers import EarlyStoppingCallback, TrainerCallback
 
 from nlp_mixup import MixupTrainer, calibration_metrics
+from nlp_mixup.architectures import encoder_layers
 from nlp_mixup.calibration import Temperature
 from nlp_mixup.embeddings import EmbeddingMixer, choose_carriers
 from nlp_mixup.levels import HiddenMixer
@@ -394,7 +395,7 @@ def test_adapters_mix_in_a_layer_like_the_model_below_them(kind, model_type):
     """Lambda 1 is each row's plain pass, lambda 0 its partner's; one half is neither."""
     model = adapted(kind, model_type)
     batch, partners = tiny_batch((9, 9, 9, 9)), torch.tensor([1, 2, 3, 0])
-    mixer, outputs = HiddenMixer(model), []
+    mixer, outputs = HiddenMixer(model, encoder_layers(model)), []
     assert mixer.n_layers == 2
     with torch.no_grad():
         for lam in (1.0, 0.0, 0.5):

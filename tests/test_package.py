@@ -10,21 +10,30 @@ from pathlib import Path
 
 import pytest
 from tiny_architectures import MODEL_TYPES
+from tiny_image_models import IMAGE_MODEL_TYPES, OWN_TYPES
 
 import nlp_mixup
+import nlp_mixup.vision
 
 ROOT = Path(nlp_mixup.__file__).parent
+VISION = Path(nlp_mixup.vision.__file__).parent  # beside the package in the repository, inside it once installed
 MODULES = sorted(
-    module.name
-    for module in pkgutil.walk_packages([str(ROOT)], "nlp_mixup.")
-    if not module.name.endswith("__main__") and ".metrics." not in module.name
+    {
+        module.name
+        for folder, prefix in ((ROOT, "nlp_mixup."), (VISION, "nlp_mixup.vision."))
+        for module in pkgutil.walk_packages([str(folder)], prefix)
+        if not module.name.endswith("__main__") and ".metrics." not in module.name
+    }
 )
 # Room -> the rooms of the package that it may import.
 ARROWS = {
     "cli": {"recipe", "experiment", "report", "doctor", "push"},
     "doctor": {"arguments", "calibration", "data", "figures", "label_map", "models", "results"},
     "label_map": {"rows"},
-    "experiment": {"recipe", "arguments", "trainer", "data", "ood", "models", "calibration", "scoring", "results"},
+    "experiment": {
+        *("recipe", "arguments", "trainer", "data", "ood", "models", "calibration", "scoring", "results"),
+        "vision",  # by the task's name
+    },
     "recipe": {"arguments"},
     "trainer": {"arguments", "embeddings", "levels", "pairing", "mixing", "architectures", "publishing"},
     "publishing": {"push", "record", "model_card", "release"},
@@ -61,6 +70,10 @@ ARROWS = {
     "arguments": set(),
     "demo": set(),
     "metrics": {"calibration", "metrics"},
+    "vision": {
+        *("arguments", "data", "rows", "ood", "recipe", "experiment"),
+        *("trainer", "embeddings", "levels", "pairing", "mixing", "vision"),
+    },
 }
 LIBRARIES = {
     "mixing": {"torch", "numpy"},
@@ -72,7 +85,7 @@ LIBRARIES = {
 
 def imports_of(path):
     """Every imported module of a file, relative ones spelled out."""
-    package = ("nlp_mixup", *path.relative_to(ROOT).parts[:-1])
+    package = ("nlp_mixup", *(path.relative_to(ROOT).parts[:-1] if ROOT in path.parents else ("vision",)))
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -82,12 +95,14 @@ def imports_of(path):
 
 
 def files_of(room):
+    if room == "vision":
+        return sorted(VISION.glob("*.py"))
     return [ROOT / f"{room}.py"] if (ROOT / f"{room}.py").is_file() else sorted((ROOT / room).glob("*.py"))
 
 
 def test_every_room_has_its_arrows():
     rooms = {path.stem if path.is_file() else path.name for path in ROOT.iterdir() if path.name[0] not in "_."}
-    assert rooms - {"recipes", "py", "templates"} == set(ARROWS)
+    assert (rooms - {"recipes", "py", "templates"}) | {"vision"} == set(ARROWS)
 
 
 @pytest.mark.parametrize("room", ARROWS)
@@ -114,6 +129,7 @@ def loaded_after(code):
 def test_importing_the_package_or_asking_for_help_loads_no_framework():
     heavy = {"torch", "transformers", "datasets", "numpy", "sklearn", "matplotlib"}
     assert not heavy & loaded_after("import nlp_mixup")
+    assert not heavy & loaded_after("import nlp_mixup.vision")
     help_text = "import nlp_mixup.cli\ntry: nlp_mixup.cli.main(['--help'])\nexcept SystemExit: pass"
     assert not heavy & loaded_after(help_text)
 
@@ -143,5 +159,17 @@ def test_doctests(name, tmp_path, monkeypatch):
 
 def test_every_model_type_of_the_installed_transformers_has_its_row():
     page = (Path(__file__).parents[1] / "docs" / "architectures.md").read_text()
-    rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")][1:]
-    assert rows == MODEL_TYPES, "transformers has other types; run: python tests/architecture_table.py"
+    tables = [
+        [line.split("|")[1].strip() for line in part.splitlines() if line.startswith("| ")][1:]
+        for part in page.split("## Images")
+    ]
+    message = "transformers has other types; run: python tests/architecture_table.py"
+    assert tables == [MODEL_TYPES, [*IMAGE_MODEL_TYPES, *OWN_TYPES]], message
+
+
+def test_only_absolute_imports_of_vision():
+    """`import vision` from the repository's root would load a second copy of its modules."""
+    for path in VISION.glob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text())))
+        assert not [node for node in nodes if isinstance(node, ast.ImportFrom) and node.level], path
+        assert "vision" not in {name.split(".")[0] for name in imports_of(path)}

@@ -5,7 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import PadCollator, tiny_dataset, tiny_model, training_arguments
+from conftest import PadCollator, stock_arguments, tiny_dataset, tiny_model, training_arguments
 from datasets import Dataset, Features, Sequence, Value
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -35,9 +35,7 @@ def train(folder, model=None, data=None, cls=MixupTrainer, **settings):
     callbacks = [recorder, *settings.pop("callbacks", ())]
     args = training_arguments(folder, **settings)
     if cls is Trainer:
-        args = TrainingArguments(
-            **{k: v for k, v in args.to_dict().items() if not k.startswith("mixup")} | {"accelerator_config": None}
-        )
+        args = stock_arguments(args)
     trainer = cls(
         model=model,
         args=args,

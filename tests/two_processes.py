@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from conftest import PadCollator, tiny_dataset, tiny_model, training_arguments
+from conftest import PadCollator, stock_arguments, tiny_dataset, tiny_model, training_arguments
 from test_examples import load_example
 from test_trainer import Recorder, gradient_of
 from torch.distributed.device_mesh import init_device_mesh
@@ -150,11 +150,10 @@ def main(folder: Path) -> None:
     shard_step(folder, rank)
     loop_step(folder, rank)
     args = training_arguments(folder / "stock", num_train_epochs=1)
-    settings = {key: value for key, value in args.to_dict().items() if not key.startswith("mixup")}
     recorder = Recorder()
     stock = Trainer(
         model=tiny_model("bert"),
-        args=type(args).__mro__[1](**settings | {"accelerator_config": None}),
+        args=stock_arguments(args),
         train_dataset=tiny_dataset(8),
         data_collator=PadCollator(),
         callbacks=[recorder],

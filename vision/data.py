@@ -1,0 +1,239 @@
+"""Image data for classification: folders, parquet files, a Hub data set or scikit-learn's digits become model inputs.
+
+Everything about the data that can be wrong is found here, before a model is trained: every image is decoded once, and kept
+as plain pixels by a hash of what the files say. A stream alone is decoded while it is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+from datasets.fingerprint import Hasher
+from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
+from nlp_mixup.arguments import DataArguments
+from nlp_mixup.data import SPLIT_NAMES, check_settings, class_tables, digest, drop_hidden_test, subset, take_out
+from nlp_mixup.experiment import Prepared
+from nlp_mixup.ood import HELD_OUT, NOISE
+from nlp_mixup.recipe import RunArguments
+from nlp_mixup.vision.images import (
+    NoiseTransform,
+    Normalization,
+    PixelTransform,
+    Size,
+    collate_images,
+    open_image,
+    pixel_statistics,
+    read_content,
+    stored_pixels,
+)
+from nlp_mixup.vision.models import check_model_name, load_image_model, load_image_processor
+from nlp_mixup.vision.sources import image_sources, load_ood_tables, read_split
+from nlp_mixup.vision.stream import Stream, load_stream, stream_of_files
+from nlp_mixup.vision.trainer import ImageMixupTrainer
+
+UNIFORM = "uniform"
+STREAM_SAMPLE = 1024  # images of a stream that its statistics are taken from
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Encoded images and their classes.
+
+    Attributes:
+        tables: ``train``, but for a stream, ``validation`` and, where the source has one, ``test``. Columns: ``image``,
+            {bytes, path}, and ``label``, ids 0..K-1.
+        label_names: The K names, in the order of the ids.
+        stream: the training rows, where they are streamed.
+        held_out: the test images of the classes that ``ood_classes`` takes out, without labels.
+    """
+
+    tables: dict[str, pa.Table]
+    label_names: list[str]
+    stream: Stream | None = None
+    held_out: pa.Table | None = None
+
+
+def prepare_images(arguments: RunArguments) -> Prepared:
+    """What the runs of a comparison on images share; see `nlp_mixup.experiment.Prepared`.
+
+    Pixels are normalised with the mean and standard deviation of the training images, or as a pretrained model's own image
+    processor says.
+
+    Raises:
+        FileNotFoundError: a named file or folder does not exist.
+        OSError: the model cannot be found.
+        ValueError: anything else that is wrong with the settings or the data. The message says where it is, what is
+            accepted and what to type.
+    """
+    args = arguments.data
+    check_model_name(arguments.model)
+    check_image_settings(arguments)
+    data = load_image_data(args)
+    ood_tables = load_ood_tables(args)
+    if data.held_out is not None:
+        ood_tables[HELD_OUT] = data.held_out
+    processor = load_image_processor(arguments.model)
+    size = choose_size(args, processor, data)
+    decode = partial(decode_table, size=size, resize=args.image_size is not None or processor is not None)
+
+    splits: dict[str, Any] = {name: decode(table, name, data.label_names) for name, table in data.tables.items()}
+    statistics = pixel_statistics(_training_pixels(splits.get("train"), data.stream, size))
+    normalization = statistics if processor is None else normalization_of(processor)
+    plain, augmented = PixelTransform(size, normalization), PixelTransform(size, normalization, args.image_augment)
+    splits = {name: rows.with_transform(augmented if name == "train" else plain) for name, rows in splits.items()}
+    if data.stream is not None:
+        splits["train"] = data.stream.rows(augmented)
+    ood = {name: decode(table, name, None).with_transform(plain) for name, table in ood_tables.items()}
+    if args.noise_samples > 0:
+        numbers = datasets.Dataset.from_dict({"pixel_values": list(range(args.noise_samples))})
+        noise = partial(
+            NoiseTransform, statistics=statistics, size=size, normalization=normalization, seed=args.data_split_seed
+        )
+        ood |= {NOISE: numbers.with_transform(noise("gaussian")), UNIFORM: numbers.with_transform(noise("uniform"))}
+    return Prepared(
+        arguments=arguments,
+        splits=datasets.DatasetDict(splits),
+        ood=ood,
+        label_names=data.label_names,
+        data_collator=collate_images,
+        processing_class=processor or build_processor(size, normalization),
+        load_model=partial(load_image_model, label_names=data.label_names),
+        trainer_class=ImageMixupTrainer,
+    )
+
+
+def load_image_data(args: DataArguments) -> ImageData:
+    """The encoded splits and the names of their classes. Raises what `prepare_images` raises."""
+    is_folder = Path(args.dataset_name or "").expanduser().joinpath("train").is_dir() and not args.train_file
+    if args.streaming and not is_folder:
+        tables, label_names, stream = load_stream(args)
+        return ImageData(tables, label_names, stream)
+    sources = image_sources(args)
+    rows = {split: read_split(source, split, args) for split, source in sources.items()}
+    drop_hidden_test(rows)
+    held_out = None
+    if args.ood_classes:
+        rows, taken = take_out(rows, args.ood_classes)
+        held_out = taken and taken.with_format("arrow")[:]
+    tables, label_names = class_tables(rows, sources["train"], args)
+    tables = {split: subset(tables[split], split, args) for split in SPLIT_NAMES if split in tables}
+    if not args.streaming:
+        return ImageData(tables, label_names, held_out=held_out)
+    stream = stream_of_files(tables.pop("train"), rows["train"].source, args.data_split_seed)
+    return ImageData(tables, label_names, stream, held_out)
+
+
+def decode_table(
+    table: pa.Table, split: str, label_names: list[str] | None, *, size: Size, resize: bool
+) -> datasets.Dataset:
+    """Decodes every image into plain pixels, which are kept under ``HF_DATASETS_CACHE`` by a hash of what the files say.
+
+    Args:
+        table: column ``image`` and, with `label_names`, ``label``.
+        split: what to call it in an error.
+        label_names: the classes; None leaves the labels out.
+        size: height and width of the result.
+        resize: whether images of other sizes are resized.
+
+    Returns:
+        Columns ``pixel_values``, the bytes of (height, width, 3), and ``labels``.
+
+    Raises:
+        ValueError: an image cannot be read, or has another size; the message names the file.
+    """
+    contents = [
+        read_content(content, f"{split}, row {row}") for row, content in enumerate(table["image"].to_pylist(), 1)
+    ]
+    columns: dict[str, Any] = {"image": pa.array(contents, table["image"].type)}
+    features = {"pixel_values": datasets.Value("binary")}
+    if label_names is not None:
+        columns["labels"] = table["label"]
+        features["labels"] = datasets.ClassLabel(names=label_names)
+    encoded = datasets.Dataset(pa.table(columns))
+    key = Hasher.hash([digest(encoded), size, resize, label_names])
+    return encoded.map(
+        partial(_decode, split=split, size=size, resize=resize),
+        batched=True,
+        batch_size=256,
+        remove_columns=["image"],
+        features=datasets.Features(features),
+        cache_file_name=str(Path(datasets.config.HF_DATASETS_CACHE) / "nlp_mixup" / f"pixels-{key}.arrow"),
+        new_fingerprint=key,
+        with_indices=True,
+        desc=f"decode {split}",
+    )
+
+
+def _decode(rows: dict[str, Any], indices: list[int], split: str, size: Size, resize: bool) -> dict[str, Any]:
+    contents = zip(rows["image"], indices, strict=True)
+    return {"pixel_values": [stored_pixels(image, f"{split}, row {row + 1}", size, resize) for image, row in contents]}
+
+
+def choose_size(args: DataArguments, processor: Any, data: ImageData) -> Size:
+    """``image_size``, else the pretrained model's size, else that of the first training image."""
+    if args.image_size is not None:
+        return args.image_size, args.image_size
+    if processor is not None:
+        given: dict[str, Any] = dict(getattr(processor, "crop_size", None) or processor.size)
+        side = given.get("shortest_edge") or 0
+        return given.get("height") or side, given.get("width") or side
+    if data.stream is not None:
+        raise ValueError("A stream needs to know the size of its images beforehand. Type --image_size 224 or the like.")
+    content = read_content(data.tables["train"]["image"][0].as_py(), "train, row 1")
+    width, height = open_image(content["bytes"], content["path"]).size
+    return height, width
+
+
+def normalization_of(processor: Any) -> Normalization:
+    """What a pretrained model's image processor does to pixels of 0 to 255.
+
+    Raises:
+        ValueError: it scales them by another number than 1/255.
+    """
+    if processor.do_rescale and abs(processor.rescale_factor * 255 - 1) > 1e-6:
+        raise ValueError(f"The image processor scales pixels by {processor.rescale_factor}, accepted is 1/255.")
+    mean, sd = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    if processor.do_normalize:
+        mean, sd = tuple(processor.image_mean), tuple(processor.image_std)
+    return Normalization(mean, sd, bool(getattr(processor, "do_flip_channel_order", False)))
+
+
+def build_processor(size: Size, normalization: Normalization) -> ViTImageProcessorPil:
+    """The image processor that is saved with a model built here, so that a pipeline reads images as training did."""
+    return ViTImageProcessorPil(
+        size={"height": size[0], "width": size[1]}, image_mean=list(normalization.mean), image_std=list(normalization.sd),
+        do_convert_rgb=True,
+    )  # fmt: skip
+
+
+def _training_pixels(train: datasets.Dataset | None, stream: Stream | None, size: Size) -> Iterator[np.ndarray]:
+    if stream is not None:
+        for content in stream.contents(STREAM_SAMPLE):
+            yield np.frombuffer(stored_pixels(content, stream.source, size, resize=True), np.uint8).reshape(*size, 3)
+    elif train is not None:
+        for batch in train.select_columns(["pixel_values"]).iter(1000):
+            yield np.frombuffer(b"".join(batch["pixel_values"]), np.uint8).reshape(-1, *size, 3)
+
+
+def check_image_settings(arguments: RunArguments) -> None:
+    """Refuses settings that are out of range or do not go together.
+
+    Raises:
+        ValueError: the message names the setting, its value and what to type.
+    """
+    args = arguments.data
+    check_settings(args)
+    if args.image_size is not None and args.image_size < 1:
+        raise ValueError(f"image_size is {args.image_size}; it is the height and width in pixels, say --image_size 32.")
+    if args.noise_samples < 0:
+        raise ValueError(f"noise_samples must be >= 0, got {args.noise_samples}.")
+    if args.streaming and arguments.training.max_steps <= 0:
+        raise ValueError("streaming has no end that is known beforehand: type --max_steps N, the steps to train for.")

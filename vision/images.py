@@ -1,0 +1,251 @@
+"""From the bytes of image files to model inputs: decoding, augmentation, normalisation; and images of noise.
+
+Pillow and numpy do all of it. Every image becomes RGB: grey is repeated, palettes are looked up, transparency is dropped.
+"""
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+Size = tuple[int, int]  # height, width
+Augmentation = Literal["none", "flip", "pad-crop-flip"]
+
+
+def open_image(content: bytes, name: str) -> Image.Image:
+    """Decodes an image into RGB, upright as its EXIF data says.
+
+    Args:
+        content: the bytes of an image file.
+        name: what to call it in an error.
+
+    Raises:
+        ValueError: it is no image, or broken, or holds decimal numbers; the message names it.
+
+    Example:
+        >>> file = io.BytesIO()
+        >>> Image.new("L", (3, 2), 7).save(file, format="png")
+        >>> image = open_image(file.getvalue(), "grey.png")
+        >>> image.mode, image.size, image.getpixel((0, 0))
+        ('RGB', (3, 2), (7, 7, 7))
+    """
+    try:
+        image: Image.Image = Image.open(io.BytesIO(content))
+        image.load()
+        image = ImageOps.exif_transpose(image)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(
+            f"{name} cannot be read as an image: {str(error) or type(error).__name__}. It is corrupt, truncated or no image: "
+            "replace it, or remove its row."
+        ) from error
+    if image.mode == "F":
+        kind = "decimal numbers" if np.isfinite(np.asarray(image)).all() else "NaN or infinite pixels"
+        raise ValueError(f"{name} holds {kind} (mode F); accepted are 8 or 16 bits per channel. Save it so.")
+    if image.mode.startswith("I"):  # 16 bits, which convert() would clip
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError(f"{name} holds {values.min()} to {values.max()}; accepted are 8 or 16 bits per channel.")
+        image = Image.fromarray((values >> 8).astype(np.uint8))
+    if image.mode in ("P", "PA") and "transparency" in image.info:
+        image = image.convert("RGBA")
+    return image.convert("RGB")
+
+
+def fit_image(image: Image.Image, size: Size) -> np.ndarray:
+    """Resizes an image so that it covers `size`, and cuts off what is left over on both sides.
+
+    Returns:
+        (height, width, 3) uint8.
+
+    Example:
+        >>> fit_image(Image.new("RGB", (40, 20)), (8, 8)).shape
+        (8, 8, 3)
+    """
+    height, width = size
+    if image.size != (width, height):
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image)
+
+
+def read_content(content: dict[str, Any], where: str) -> dict[str, Any]:
+    """An encoded image {bytes, path} with its bytes read, if they are a file's, and named after its place if it has no name.
+
+    Raises:
+        ValueError: there are neither bytes nor a file.
+    """
+    path, data = content["path"], content["bytes"]
+    if data is None:
+        if not path or not Path(path).is_file():
+            raise ValueError(f"{where}: there is no image file {path}.")
+        data = Path(path).read_bytes()
+    return {"bytes": data, "path": path or where}
+
+
+def stored_pixels(content: dict[str, Any], where: str, size: Size, resize: bool) -> bytes:
+    """An encoded image {bytes, path} as the plain bytes of (height, width, 3).
+
+    Raises:
+        ValueError: it cannot be read, or has another size and is not to be resized.
+    """
+    content = read_content(content, where)
+    name = where if content["path"] == where else f"{where} ({content['path']})"
+    image = open_image(content["bytes"], name)
+    if not resize and image.size != (size[1], size[0]):
+        raise ValueError(
+            f"{name} has {image.size[0]}x{image.size[1]} pixels, the first training image {size[1]}x{size[0]}. To bring all "
+            "to one size, type --image_size N."
+        )
+    return fit_image(image, size).tobytes()
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """(x / 255 - mean) / sd for each channel of a pixel x.
+
+    Attributes:
+        mean, sd: red, green and blue; sd > 0.
+        reverse_channels: the model wants blue, green, red.
+    """
+
+    mean: tuple[float, ...]
+    sd: tuple[float, ...]
+    reverse_channels: bool = False
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Normalises.
+
+        Args:
+            pixels: (n, height, width, 3) in 0 to 255.
+
+        Returns:
+            (n, 3, height, width) float32.
+        """
+        scale = torch.tensor(self.sd) * 255
+        shift = torch.tensor(self.mean) / torch.tensor(self.sd)
+        values = pixels.permute(0, 3, 1, 2).float().div_(scale[:, None, None]).sub_(shift[:, None, None])
+        return values.flip(1) if self.reverse_channels else values.contiguous()
+
+
+def pixel_statistics(pixels: Iterable[np.ndarray]) -> Normalization:
+    """Mean and standard deviation of each channel over all pixels of all images, exactly, in units of the full range.
+
+    A channel whose pixels are all alike gets the standard deviation of half a grey level.
+
+    Args:
+        pixels: arrays (..., 3) of uint8.
+
+    Example:
+        >>> pixel_statistics([np.array([[[0, 0, 255], [255, 0, 255]]], np.uint8)]).mean
+        (0.5, 0.0, 1.0)
+    """
+    counts = np.zeros((3, 256), np.int64)
+    for array in pixels:
+        for channel in range(3):
+            counts[channel] += np.bincount(array[..., channel].ravel(), minlength=256)
+    shares, levels = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
+    mean = shares @ levels
+    sd = np.sqrt((shares * (levels - mean[:, None]) ** 2).sum(1))
+    return Normalization(tuple(mean.tolist()), tuple(np.maximum(sd, 0.5 / 255).tolist()))
+
+
+@dataclass(frozen=True)
+class PixelTransform:
+    """Turns rows of stored pixels into model inputs, as the transform of a `datasets.Dataset`.
+
+    Random numbers come from torch's global generator, which each worker of a data loader seeds for itself.
+
+    Attributes:
+        size: of the stored images.
+        normalization: of the model's inputs.
+        augmentation: see `augment`.
+    """
+
+    size: Size
+    normalization: Normalization
+    augmentation: Augmentation = "none"
+
+    def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
+        stored = np.frombuffer(b"".join(rows["pixel_values"]), np.uint8).reshape(-1, *self.size, 3)
+        pixels = augment(torch.from_numpy(stored.copy()), self.augmentation)
+        return rows | {"pixel_values": self.normalization(pixels)}
+
+
+def augment(pixels: Tensor, augmentation: Augmentation) -> Tensor:
+    """Mirrors half of the images; ``pad-crop-flip`` also shifts each by up to an eighth of its size, with black behind.
+
+    Args:
+        pixels: (n, height, width, 3).
+        augmentation: ``none``, ``flip`` or ``pad-crop-flip``.
+
+    Returns:
+        The same shape.
+
+    Example:
+        >>> _ = torch.manual_seed(0)
+        >>> augment(torch.arange(3).view(1, 1, 1, 3).expand(2, 1, 2, 3), "flip").shape
+        torch.Size([2, 1, 2, 3])
+    """
+    if augmentation == "none":
+        return pixels
+    n, height, width = pixels.shape[:3]
+    rows, columns = torch.arange(height).expand(n, height), torch.arange(width).expand(n, width)
+    mirrored = torch.rand(n, 1) < 0.5
+    columns = torch.where(mirrored, columns.flip(1), columns)
+    if augmentation == "pad-crop-flip":
+        pads = height // 8, width // 8
+        pixels = torch.nn.functional.pad(pixels, (0, 0, pads[1], pads[1], pads[0], pads[0]))
+        rows = rows + torch.randint(2 * pads[0] + 1, (n, 1))
+        columns = columns + torch.randint(2 * pads[1] + 1, (n, 1))
+    return pixels[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+
+@dataclass(frozen=True)
+class NoiseTransform:
+    """Turns row numbers into images of noise, the same for a row at each time of asking.
+
+    Attributes:
+        kind: ``gaussian`` has the statistics of the training images, as in the paper (section 5), not clipped to their
+            range; ``uniform`` is uniform over the range of pixels.
+        statistics: of the training images.
+        size: of the images.
+        normalization: of the model's inputs.
+        seed: of the draws.
+    """
+
+    kind: Literal["gaussian", "uniform"]
+    statistics: Normalization
+    size: Size
+    normalization: Normalization
+    seed: int
+
+    def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
+        return rows | {
+            "pixel_values": self.normalization(torch.stack([self._image(row) for row in rows["pixel_values"]]))
+        }
+
+    def _image(self, row: int) -> Tensor:
+        generator = np.random.default_rng([self.seed, row])
+        if self.kind == "uniform":
+            return torch.from_numpy(255 * generator.random((*self.size, 3)))
+        mean, sd = np.array(self.statistics.mean), np.array(self.statistics.sd)
+        return torch.from_numpy(255 * (mean + sd * generator.standard_normal((*self.size, 3))))
+
+
+def collate_images(rows: list[dict[str, Any]]) -> dict[str, Tensor]:
+    """A batch of the rows that `PixelTransform` gives, with labels where there are any.
+
+    Example:
+        >>> batch = collate_images([{"pixel_values": torch.zeros(3, 4, 4), "labels": 1}])
+        >>> batch["pixel_values"].shape, batch["labels"]
+        (torch.Size([1, 3, 4, 4]), tensor([1]))
+    """
+    batch = {"pixel_values": torch.stack([row["pixel_values"] for row in rows])}
+    if "labels" in rows[0]:
+        batch["labels"] = torch.tensor([row["labels"] for row in rows])
+    return batch

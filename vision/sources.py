@@ -1,0 +1,157 @@
+"""Where the images of a data set are: folders of classes, parquet files, a Hub data set or scikit-learn's digits.
+
+Every split becomes a table of encoded images, {bytes, path}, and labels; a file of a folder is not read before it is decoded.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from nlp_mixup.arguments import DataArguments
+from nlp_mixup.data import SPLIT_NAMES, find_sources, stratified_rows
+from nlp_mixup.ood import HELD_OUT, NOISE
+from nlp_mixup.rows import Rows, _check_columns, _check_labels, _complete, _open_parquet, shorten
+
+DIGITS = "sklearn-digits"
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+CONTENT = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+
+
+def image_sources(args: DataArguments) -> dict[str, Any]:
+    """Split name -> rows, a parquet file, or a data set that `datasets` has loaded."""
+    if args.train_file or not args.dataset_name:
+        return find_sources(args)
+    if args.dataset_name == DIGITS:
+        return _digits(args.data_split_seed)
+    folder = Path(args.dataset_name).expanduser()
+    found = {
+        split: folder / alias
+        for split, aliases in SPLIT_NAMES.items()
+        for alias in reversed(aliases)
+        if (folder / alias).is_dir()
+    }
+    if "train" not in found:
+        return find_sources(args)
+    return {split: _folder_rows(place) for split, place in found.items()}
+
+
+def _folder_rows(folder: Path) -> Rows:
+    """The files of a folder whose sub-folders are the classes."""
+    loose = [entry.name for entry in folder.iterdir() if entry.is_file() and entry.suffix.lower() in EXTENSIONS]
+    if loose:
+        raise ValueError(
+            f"{folder} holds images outside of a class folder: {shorten(sorted(loose))}. Move them into CLASS/."
+        )
+    files, labels = [], []
+    for place in sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
+        images = sorted(file for file in place.rglob("*") if file.suffix.lower() in EXTENSIONS)
+        if not images:
+            raise ValueError(
+                f"{place} holds no images ({', '.join(EXTENSIONS)}), so the class {place.name!r} would have no rows. Add "
+                "images, or remove the folder."
+            )
+        files += images
+        labels += [place.name] * len(images)
+    if not files:
+        raise ValueError(f"{folder} has no class folders. Accepted is {folder.name}/CLASS/NAME.png.")
+    images = pa.array([{"bytes": None, "path": str(file)} for file in files], CONTENT)
+    return Rows(pa.table({"image": images, "label": pa.array(labels, pa.string())}), str(folder), None)
+
+
+def _digits(seed: int) -> dict[str, Rows]:
+    """The 1,797 digits of 8x8 pixels that come with scikit-learn: 300 for training, 300 for validation, 1,197 for test."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    contents = []
+    for number, pixels in enumerate(digits.images):
+        file = io.BytesIO()
+        Image.fromarray(np.round(pixels * (255 / 16)).astype(np.uint8)).save(file, format="png")
+        contents.append({"bytes": file.getvalue(), "path": f"digit {number}"})
+    table = pa.table({"image": pa.array(contents, CONTENT), "label": pa.array(digits.target.astype(np.int64))})
+    held = stratified_rows(digits.target, 600, seed)
+    validation = held[stratified_rows(digits.target[held], 300, seed)]
+    rows = {
+        "train": np.setdiff1d(held, validation),
+        "validation": validation,
+        "test": np.setdiff1d(np.arange(len(table)), held),
+    }
+    return {split: Rows(table.take(chosen), f"{DIGITS} ({split})", None) for split, chosen in rows.items()}
+
+
+def read_split(source: Any, split: str, args: DataArguments) -> Rows:
+    if isinstance(source, Rows):
+        return source
+    name = str(source) if isinstance(source, Path) else f"{args.dataset_name} ({split})"
+    if isinstance(source, Path):
+        if source.suffix.lower() != ".parquet":
+            raise ValueError(f"{name}: images are read from .parquet files or folders, train/CLASS/NAME.png.")
+        parquet = _open_parquet(source)
+        there, features = parquet.schema_arrow.names, datasets.Features.from_arrow_schema(parquet.schema_arrow)
+    else:
+        there, features = source.column_names, source.features
+    _check_columns(name, there, {"image": args.image_column, "label": args.label_column})
+    columns = [args.image_column, args.label_column]
+    table = (
+        parquet.read(columns) if isinstance(source, Path) else source.select_columns(columns).with_format("arrow")[:]
+    )
+    if len(table) == 0:
+        raise ValueError(f"{name} has no rows: every split that is given needs some. Check the file.")
+    where, feature = f"{name}: column {args.label_column!r}", features.get(args.label_column)
+    labels = _check_labels(_complete(table[args.label_column], where, 1), feature, where, 1)
+    images = _contents(table[args.image_column], f"{name}: column {args.image_column!r}")
+    names = feature.names if isinstance(feature, datasets.ClassLabel) else None
+    return Rows(pa.table({"image": images, "label": labels}), name, names)
+
+
+def _contents(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    """Images as {bytes, path}; an error for what is none."""
+    column = _complete(column, where, 1)
+    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+        return pa.chunked_array([[{"bytes": content, "path": None} for content in column.to_pylist()]], CONTENT)
+    fields = {field.name for field in column.type} if pa.types.is_struct(column.type) else set()
+    if not {"bytes", "path"} <= fields:
+        raise ValueError(
+            f"{where} holds {column.type}, accepted are images: the bytes of files, as the Image feature of `datasets` "
+            "stores them. Type --image_column NAME."
+        )
+    return pa.chunked_array([[{"bytes": row["bytes"], "path": row["path"]} for row in column.to_pylist()]], CONTENT)
+
+
+def load_ood_tables(args: DataArguments) -> dict[str, pa.Table]:
+    """The images that ``ood_files`` names, encoded, without labels.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ValueError: an entry is not NAME=PATH, or a name is taken.
+    """
+    tables: dict[str, pa.Table] = {}
+    for entry in args.ood_files or []:
+        name, _, place = entry.partition("=")
+        path = Path(place).expanduser()
+        if not place or not name.replace("-", "_").isidentifier():
+            raise ValueError(f"ood_files: {entry!r} is not NAME=PATH, such as svhn=svhn/test.parquet.")
+        if name in (NOISE, HELD_OUT, "uniform", *tables):
+            raise ValueError(f"ood_files: the name {name!r} is taken; choose another for {place}.")
+        if path.is_dir():
+            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in EXTENSIONS)
+            if not files:
+                raise ValueError(f"ood_files: {path} holds no images ({', '.join(EXTENSIONS)}).")
+            images = pa.chunked_array([[{"bytes": None, "path": str(file)} for file in files]], CONTENT)
+        elif path.is_file():
+            table = _open_parquet(path).read()
+            _check_columns(str(path), table.column_names, {"image": args.image_column})
+            images = _contents(table[args.image_column], f"{path}: column {args.image_column!r}")
+        else:
+            raise FileNotFoundError(f"ood_files: there is no file or folder {place}.")
+        limit = args.max_eval_samples or len(images)
+        chosen = np.random.RandomState(args.data_split_seed).permutation(len(images))[:limit]
+        tables[name] = pa.table({"image": images}).take(np.sort(chosen))
+    return tables

@@ -1,0 +1,142 @@
+"""Training images that are decoded while they are read, for data sets such as ImageNet; the other splits are read whole."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pyarrow as pa
+
+from nlp_mixup.arguments import DataArguments
+from nlp_mixup.data import SPLIT_NAMES, find_sources
+from nlp_mixup.vision.images import PixelTransform, stored_pixels
+from nlp_mixup.vision.sources import CONTENT
+
+logger = logging.getLogger(__name__)
+
+SHUFFLE_BUFFER = 1000  # images that wait, still encoded, to be drawn
+SHARDS = 64  # parts of a folder's files, which processes and workers share out
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Training rows, still encoded.
+
+    Attributes:
+        dataset: rows with ``image``, {bytes, path}, and ``labels``.
+        source: what to call it in an error.
+        seed: of the shuffle buffer; each epoch draws another order.
+    """
+
+    dataset: datasets.IterableDataset
+    source: str
+    seed: int
+
+    def contents(self, n: int) -> list[dict[str, Any]]:
+        """The first encoded images."""
+        return [row["image"] for row in self.dataset.take(n)]
+
+    def rows(self, transform: PixelTransform) -> datasets.IterableDataset:
+        """Shuffled model inputs."""
+        return self.dataset.shuffle(seed=self.seed, buffer_size=SHUFFLE_BUFFER).map(
+            partial(_decode, transform=transform, source=self.source),
+            batched=True, batch_size=32, remove_columns=["image"],
+        )  # fmt: skip
+
+
+def _decode(rows: dict[str, list], transform: PixelTransform, source: str) -> dict[str, Any]:
+    stored = [stored_pixels(content, source, transform.size, resize=True) for content in rows["image"]]
+    return {"pixel_values": list(transform({"pixel_values": stored})["pixel_values"]), "labels": rows["labels"]}
+
+
+def stream_of_files(train: pa.Table, source: str, seed: int) -> Stream:
+    """A stream of the files that a table names by path and label, in an order drawn once."""
+    order = np.random.RandomState(seed).permutation(len(train))
+    rows = list(zip(train["image"].to_pylist(), train["label"].to_pylist(), strict=True))
+    shards = [[rows[row] for row in part] for part in np.array_split(order, min(SHARDS, len(order)))]
+    return Stream(datasets.IterableDataset.from_generator(_files, gen_kwargs={"shards": shards}), source, seed)
+
+
+def _files(shards: list[list[tuple[dict[str, Any], int]]]) -> Iterator[dict[str, Any]]:
+    for shard in shards:
+        for content, label in shard:
+            yield {"image": content, "labels": label}
+
+
+def load_stream(args: DataArguments) -> tuple[dict[str, pa.Table], list[str], Stream]:
+    """The stream of train; the other splits' tables, of their first ``max_eval_samples`` rows; the names of the classes.
+
+    Raises:
+        ValueError: the data set cannot be loaded, has no train or validation split, or does not name its classes.
+    """
+    loaded = _load(args)
+    found = {split: alias for split, names in SPLIT_NAMES.items() for alias in reversed(names) if alias in loaded}
+    if "train" not in found or "validation" not in found:
+        raise ValueError(
+            f"{args.dataset_name} has the splits {', '.join(loaded)}; a stream needs train and validation, since none can be "
+            "drawn from it. Name a file for each, or set streaming=false."
+        )
+    feature = (loaded[found["train"]].features or {}).get(args.label_column)
+    if not isinstance(feature, datasets.ClassLabel):
+        raise ValueError(
+            f"{args.dataset_name} cannot be streamed: its column {args.label_column!r} does not name the classes (a "
+            "ClassLabel). Type --label_column NAME, or set streaming=false."
+        )
+    rows = {split: _encoded(loaded[alias], args) for split, alias in found.items()}
+    tables = {}
+    for split in ("validation", "test"):
+        taken = (
+            list(rows[split].take(args.max_eval_samples) if args.max_eval_samples else rows[split])
+            if split in rows
+            else []
+        )
+        labels = [row["labels"] for row in taken]
+        if labels and set(labels) != {-1}:  # hidden, as ImageNet's test labels are
+            _check_range(labels, len(feature.names), f"{args.dataset_name} ({split})")
+            tables[split] = pa.table({"image": pa.array([row["image"] for row in taken], CONTENT), "label": labels})
+    if "validation" not in tables:
+        raise ValueError(
+            f"{args.dataset_name}: the validation split has no labels. Name another, or set streaming=false."
+        )
+    return tables, feature.names, Stream(rows["train"], f"{args.dataset_name} (train)", args.data_split_seed)
+
+
+def _load(args: DataArguments) -> Any:
+    """The splits as streams."""
+    if args.train_file or Path(args.dataset_name or "").expanduser().is_dir():
+        files = {split: str(source) for split, source in find_sources(args).items()}
+        if other := [file for file in files.values() if not file.endswith(".parquet")]:
+            raise ValueError(f"{other[0]}: images are read from .parquet files or folders, train/CLASS/NAME.png.")
+        return datasets.load_dataset("parquet", data_files=files, streaming=True)
+    try:
+        return datasets.load_dataset(
+            args.dataset_name, args.dataset_config_name, revision=args.dataset_revision, streaming=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ValueError(f"dataset_name: {args.dataset_name!r} could not be streamed from the Hub: {error}") from error
+
+
+def _encoded(rows: datasets.IterableDataset, args: DataArguments) -> datasets.IterableDataset:
+    there = list(rows.features or {})
+    for role, column in (("image", args.image_column), ("label", args.label_column)):
+        if column not in there:
+            raise ValueError(
+                f"{args.dataset_name} has no column {column!r} for the {role}; its columns are: {', '.join(there)}. Type "
+                f"--{role}_column NAME."
+            )
+    chosen = rows.select_columns([args.image_column, args.label_column])
+    chosen = chosen.cast_column(args.image_column, datasets.Image(decode=False))
+    names = {args.image_column: "image", args.label_column: "labels"}
+    return chosen.rename_columns({old: new for old, new in names.items() if old != new})
+
+
+def _check_range(labels: list[int], num_labels: int, source: str) -> None:
+    outside = sorted({label for label in labels if not 0 <= label < num_labels})
+    if outside:
+        raise ValueError(f"{source} has the label {outside[0]}, which is no class: they are 0 to {num_labels - 1}.")

@@ -1,0 +1,85 @@
+"""`ImageMixupTrainer`: the trainer of `nlp_mixup.trainer` for images, whose pixels are mixed instead of embeddings.
+
+Thulasidasan et al., "On Mixup Training", NeurIPS 2019. Pairs, lambda, loss, modes and levels are the text side's; this file
+says only what pixels change.
+"""
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+
+from torch import Tensor
+from transformers import Trainer
+
+from nlp_mixup.embeddings import EmbeddingMixer
+from nlp_mixup.levels import HiddenMixer
+from nlp_mixup.pairing import Pairing
+from nlp_mixup.trainer import MixupMixin
+from nlp_mixup.vision.architectures import check_image_model, image_layers
+from nlp_mixup.vision.pixels import check_inputs, draw_cut_mix, mixed_batch, pool_images
+
+
+class ImageMixupTrainer(MixupMixin, Trainer):
+    """[`~transformers.Trainer`] with pixel mixup: swap it in, set ``mixup_alpha``, train any image classifier.
+
+    Takes what `Trainer` takes; ``args`` are `MixupTrainingArguments`. ``mixup_level="embedding"``, the default, mixes the
+    normalised ``pixel_values`` before the forward pass, by interpolation or, with ``mixup_pixels="cutmix"``, by pasting a
+    box; ``hidden`` mixes what stage or layer ``mixup_layer`` puts out, ``sentence`` the logits. See `MixupMixin` for what
+    else changes.
+
+    With BatchNorm, micro-batches and processes have statistics of their own, so that their gradient is the big batch's
+    with those statistics frozen only.
+
+    Raises:
+        ValueError: as `MixupMixin`; or the model reads no pixels, or a batch holds none.
+
+    Example:
+        >>> import torch
+        >>> from nlp_mixup import MixupTrainingArguments
+        >>> from transformers import ViTConfig, ViTForImageClassification
+        >>> config = ViTConfig(image_size=8, patch_size=4, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
+        >>> trainer = ImageMixupTrainer(
+        ...     model=ViTForImageClassification(config),
+        ...     args=MixupTrainingArguments(
+        ...         output_dir="runs/doctest", mixup_alpha=0.4, max_steps=1, save_strategy="no", logging_strategy="no"
+        ...     ),
+        ...     train_dataset=[{"pixel_values": torch.rand(3, 8, 8), "labels": label} for label in (0, 1)],
+        ... )
+        >>> output = trainer.train()  # doctest: +ELLIPSIS
+        {'train_runtime': ...
+        >>> output.global_step
+        1
+    """
+
+    def pair(self, batches: list[dict]) -> list[Pairing | None]:
+        pairings = super().pair(batches)
+        if self.args.mixup_pixels == "mixup" or not any(pairings):
+            return pairings
+        # At the level of the pixels all micro-batches share one Mix.
+        pool, mix = next((pairing.inputs, pairing.mix) for pairing in pairings if pairing is not None)
+        height, width = pool["pixel_values"].shape[-2:]
+        cut = draw_cut_mix(mix, (height, width), self.args.mixup_mode, **self._coordinates(0))
+        return [pairing and replace(pairing, mix=cut) for pairing in pairings]
+
+    def _pool(self, batches: list[dict]) -> dict[str, Tensor]:
+        return pool_images(batches)
+
+    def _armed(self, inputs: dict) -> AbstractContextManager[dict]:
+        pairing = self._pairing
+        if pairing is None or self.args.mixup_level != "embedding":
+            return super()._armed(inputs)
+        with_clean = self.args.mixup_clean_weight > 0
+        return nullcontext(mixed_batch(pairing.inputs, pairing.mix, pairing.rows, with_clean))
+
+    def _new_mixer(self) -> EmbeddingMixer | HiddenMixer | None:
+        check_image_model(self.model)
+        return HiddenMixer(self.model, image_layers(self.model)) if self.args.mixup_level == "hidden" else None
+
+    def _check_batch(self, inputs: dict) -> None:
+        super()._check_batch(inputs)
+        check_inputs(inputs)
+        if not inputs["pixel_values"].isfinite().all():
+            row = (~inputs["pixel_values"].flatten(1).isfinite().all(1)).nonzero()[0].item()
+            raise ValueError(
+                f"The pixel_values of row {row} of the first batch are not all finite: NaN or infinite pixels, or a "
+                "normalisation by a standard deviation of 0."
+            )
