@@ -146,11 +146,12 @@ class Comparison:
         of_second = [self._run_score(*scored, name) for scored in second] if second else []
         values = np.array([value for value, _, _ in of_first])
         draws = np.mean([d for _, d, _ in of_first], axis=0)
-        bias = None if of_first[0][2] is None else np.mean([b for _, _, b in of_first])
+        has_bias = of_first[0][2] is not None
+        bias = float(np.mean([b for _, _, b in of_first])) if has_bias else None
         if of_second:
             values = values - np.array([value for value, _, _ in of_second])
             draws = draws - np.mean([d for _, d, _ in of_second], axis=0)
-            bias = None if bias is None else bias - np.mean([b for _, _, b in of_second])
+            bias = None if bias is None else bias - float(np.mean([b for _, _, b in of_second]))
         over_rows = corrected_interval(float(values.mean()), draws, bias, LEVEL, bounded=False)
         return wider(values, over_rows)
 
@@ -224,10 +225,9 @@ def verdict(comparison: Comparison, arm: str) -> str:
             return f"{_capital(state)}: there is little for mixup to mend."
         return f"{_capital(state)}. {advice[gap.sign]}".strip()
 
-    changes = {name: comparison.difference(arm, RAW, name) for name in DIFFERENCES}
-    if changes["ece"] is None:
+    ece, nll, accuracy = (comparison.difference(arm, RAW, name) for name in ("ece", "nll", "accuracy"))
+    if ece is None or nll is None or accuracy is None:
         return f"{_capital(state)}. It shares no seed with {BASELINE}, so nothing more can be said."
-    ece, nll, accuracy = (changes[name] for name in ("ece", "nll", "accuracy"))
     base_gap = comparison.score(BASELINE, RAW, "gap")
     if ece.sign < 0:
         less = "less over-confident" if base_gap.sign > 0 else "better calibrated"

@@ -179,7 +179,8 @@ class Run:
             write_atomically(self.folder / "arguments.yaml", self._arguments_yaml())
         output = trainer.train(resume_from_checkpoint=last_complete_checkpoint(self.folder))
 
-        predictions, ood_logits = {}, {}
+        predictions: dict[str, tuple[Any, Any]] = {}
+        ood_logits: dict[str, Any] = {}
         for split in ("validation", "test"):
             if split in prepared.splits:
                 prediction = trainer.predict(prepared.splits[split], metric_key_prefix=split)

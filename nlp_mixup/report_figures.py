@@ -142,7 +142,8 @@ def _ood_confidence(comparison: Comparison) -> Figure | None:
 
 
 def _risk_coverage(comparison: Comparison) -> Figure:
-    error = 1 - np.mean([run.row("validation", RAW)["accuracy"] for run in _runs(comparison, BASELINE, RAW)])
+    rows = [run.row("validation", RAW) for run in _runs(comparison, BASELINE, RAW)]
+    error = 1 - np.mean([row["accuracy"] for row in rows if row])
     max_risk = next((borne for borne in BORNE if borne <= error / 2), BORNE[-1])
     risks: dict[str, NDArray[np.float64]] = {}
     decisions: dict[str, Decision | None] = {}

@@ -234,7 +234,8 @@ def differing_settings(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
 
 
 def _check_alike(runs: list[StoredRun]) -> None:
-    first, first_of_arm = runs[0], {}
+    first = runs[0]
+    first_of_arm: dict[str, StoredRun] = {}
     for run in runs:
         same_arm = first_of_arm.setdefault(run.arm, run)
         if differing := [name for name in differing_settings(same_arm.settings, run.settings) if name != "seed"]:

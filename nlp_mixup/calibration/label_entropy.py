@@ -7,8 +7,6 @@ of the same class has none, so the mass off the label also depends on the classe
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -70,7 +68,7 @@ def mean_label_entropy(alpha: float) -> float:
     return float(digamma(2 * alpha + 1) - digamma(alpha + 1))
 
 
-def mean_off_label_mass(alpha: float, class_shares: Sequence[float]) -> float:
+def mean_off_label_mass(alpha: float, class_shares: ArrayLike) -> float:
     """Mean label mass that mixup moves to the other class: E[min(lambda, 1 - lambda)] (1 - sum_k p_k^2).
 
     E[min(lambda, 1 - lambda)] = I_1/2(alpha + 1, alpha); the second factor is the probability that a random partner has

@@ -81,7 +81,7 @@ def load_model(args: ModelArguments, data: TextData, tokenizer: PreTrainedTokeni
     return _with_lora(model, args.lora_rank) if args.lora_rank > 0 else model
 
 
-def _with_lora(model: PreTrainedModel, rank: int) -> PreTrainedModel:
+def _with_lora(model: PreTrainedModel, rank: int) -> Any:
     """The model with LoRA adapters (Hu et al. 2022), alpha = 2 rank, beside its frozen linear layers; the head is trained."""
     try:
         from peft import LoraConfig, TaskType, get_peft_model
