@@ -49,10 +49,14 @@ def test_commands_name_real_recipes_and_flags(words):
         return
     command = words[words.index("train" if "train" in words else "compare") + 1 :]
     recipe = load_recipe(command[0])
-    overrides = [word for word in command[1:] if word not in ("--arm", "mixup")]
-    if "--seeds" in overrides:
-        overrides = overrides[: overrides.index("--seeds")]
-    parse_arguments(recipe, "mixup", overrides)
+    arm = command[command.index("--arm") + 1] if "--arm" in command else next(iter(recipe.arms))
+    overrides = command[1:]
+    for flag in ("--arm", "--arms", "--seeds"):
+        if flag in overrides:
+            start = overrides.index(flag)
+            values = next((i for i, w in enumerate(overrides[start + 1 :]) if w.startswith("--")), len(overrides))
+            overrides = overrides[:start] + overrides[start + 1 + values :]
+    parse_arguments(recipe, arm, overrides)
 
 
 def test_links_and_pictures_exist():
