@@ -22,7 +22,7 @@ RECIPE = """
 train_file: train.csv
 validation_file: validation.csv
 test_file: test.csv
-num_train_epochs: 6
+num_train_epochs: 4
 per_device_train_batch_size: 16
 learning_rate: 1e-3
 mixup_alpha: 0.4
@@ -58,7 +58,7 @@ def main() -> None:
     random = np.random.default_rng(options.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for split, n, seed in (("train", 800, 0), ("validation", 300, 1), ("test", 300, 2)):
+        for split, n, seed in (("train", 500, 0), ("validation", 300, 1), ("test", 300, 2)):
             write_rows(folder / f"{split}.csv", n, seed)
         (folder / "recipe.yaml").write_text(RECIPE)
         environment = {**os.environ, "HF_DATASETS_CACHE": str(folder / "cache")}
