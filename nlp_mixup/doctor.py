@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from accelerate import PartialState
 from datasets import Dataset, DatasetDict
@@ -33,11 +34,13 @@ from nlp_mixup.calibration import reliability_table, softmax
 from nlp_mixup.calibration.diagnosis import Diagnosis, advice, diagnose
 from nlp_mixup.calibration.floor import short
 from nlp_mixup.calibration.intervals import Interval
-from nlp_mixup.data import number_classes, read_held_out, tokenize
+from nlp_mixup.data import HeldOut, number_classes, read_held_out, text_data, tokenize
 from nlp_mixup.figures import reliability_figure
 from nlp_mixup.label_map import match_labels
-from nlp_mixup.models.trained import load_trained
+from nlp_mixup.models.trained import load_trained, reads_images
+from nlp_mixup.recipe import fields_of, load_recipe, parse_fields, tokens_of
 from nlp_mixup.results import write_atomically
+from nlp_mixup.rows import shorten
 
 
 @dataclass
@@ -83,6 +86,14 @@ class DoctorArguments:
 
 
 ARGUMENT_CLASSES: tuple[Any, ...] = (DataArguments, DoctorArguments)
+# Settings of a run that say how any rows are read and scored ...
+READING = (
+    *("task", "text_column", "text_pair_column", "label_column", "max_length", "image_column", "image_size"),
+    *("data_split_seed", "n_bins"),
+)
+# ... and those that say which rows the run itself was scored on.
+SOURCES = ("dataset_name", "validation_file", "test_file")
+ROWS = (*SOURCES, "dataset_config_name", "dataset_revision", "max_eval_samples", "label_noise", "ood_classes")
 
 
 @dataclass(frozen=True)
@@ -131,8 +142,29 @@ class Evaluation:
     notes: list[str]
 
 
-def prepare_text(model: str, data: DataArguments, options: DoctorArguments) -> Subject:
-    """Reads the rows, loads the model and matches their labels with its classes.
+def parse_arguments(model: str, overrides: list[str]) -> tuple[DataArguments, DoctorArguments]:
+    """Command-line tokens as arguments. What they leave out, a run's folder knows: how its rows are read, and which they are.
+
+    The run's own rows are left alone as soon as others are named.
+
+    Raises:
+        ValueError: an unknown flag, a value out of its range, or a run whose settings cannot be read.
+        SystemExit: a value of the wrong type, with the parser's message.
+    """
+    stored = Path(model).expanduser() / "arguments.yaml"
+    settings: dict[str, Any] = {}
+    if stored.is_file() and not stored.with_name("config.json").is_file():
+        run = load_recipe(str(stored)).settings
+        wanted = {*READING, *(() if fields_of(overrides) & set(SOURCES) else ROWS)}
+        if run.get("train_file"):  # the run then used nothing but files
+            wanted.discard("dataset_name")
+        settings = {name: value for name, value in run.items() if name in wanted}
+    data, options = parse_fields(ARGUMENT_CLASSES, [*tokens_of(settings), *overrides])
+    return data, options
+
+
+def prepare(model: str, data: DataArguments, options: DoctorArguments) -> Subject:
+    """Reads the rows, loads the model and matches their labels with its classes, by ``task`` or as the model's config says.
 
     Raises:
         ValueError: settings, data, model or labels that cannot be used; so do FileNotFoundError and ImportError.
@@ -146,24 +178,25 @@ def prepare_text(model: str, data: DataArguments, options: DoctorArguments) -> S
     files = [Path(name).expanduser() for name in (data.validation_file, data.test_file) if name]
     if len(files) == 2 and files[0].resolve() == files[1].resolve():
         raise ValueError(f"validation_file and test_file are both {files[0]}. Give it once: --validation_file.")
+    if data.task == "image" or reads_images(model, revision=options.model_revision):
+        from nlp_mixup.vision.doctor import prepare_images
+
+        return prepare_images(model, data, options)
+    return prepare_texts(model, data, options)
+
+
+def prepare_texts(model: str, data: DataArguments, options: DoctorArguments) -> Subject:
+    """`prepare` for texts. Raises what it raises."""
     held_out = read_held_out(data)
-    on_gpu = torch.accelerator.is_available() and not options.use_cpu
     network, tokenizer = load_trained(
         model,
         revision=options.model_revision,
         tokenizer_name=options.tokenizer_name,
         trust_remote_code=options.trust_remote_code,
-        dtype="auto" if on_gpu else torch.float32,
+        dtype=dtype_of(options),
     )
-    config: Any = network.config
-    classes = [str(config.id2label[index]) for index in range(config.num_labels)]
-    id_of, label_map = {}, {}
-    for split, read in held_out.items():
-        id_of[split] = match_labels(read.counts, read.names, classes, options.label_map, read.rows.source)
-        for label, class_id in sorted(id_of[split].items(), key=lambda item: item[1]):
-            label_map[str(read.names.get(label, label) if isinstance(label, int) else label)] = classes[class_id]
-    text = number_classes(held_out, id_of, classes, data)
-    splits = tokenize(text, tokenizer, max_length=data.max_length)
+    classes, label_map, tables = match_classes(network, held_out, data, options)
+    splits = tokenize(text_data(tables, classes, data), tokenizer, max_length=data.max_length)
     longest = min(data.max_length, tokenizer.model_max_length)
     full = sum(len(ids) >= longest for split in splits.values() for ids in split["input_ids"])
     total = sum(map(len, splits.values()))
@@ -177,6 +210,38 @@ def prepare_text(model: str, data: DataArguments, options: DoctorArguments) -> S
         data_collator=DataCollatorWithPadding(tokenizer),
         notes=[cut] if full else [],
     )
+
+
+def dtype_of(options: DoctorArguments) -> torch.dtype | str:
+    """What weights are loaded as: on a GPU the checkpoint's own type, on a CPU float32."""
+    return "auto" if torch.accelerator.is_available() and not options.use_cpu else torch.float32
+
+
+def match_classes(
+    model: Any, held_out: dict[str, HeldOut], data: DataArguments, options: DoctorArguments
+) -> tuple[list[str], dict[str, str], dict[str, pa.Table]]:
+    """Matches the rows' labels with the model's classes.
+
+    Args:
+        model: a classifier.
+        held_out: the splits as read.
+        data: ``label_noise``, and the seed of its draw.
+        options: ``label_map``.
+
+    Returns:
+        The model's K class names, data label -> class name, and the splits with class ids for labels.
+
+    Raises:
+        ValueError: a label that has no class, or whose class cannot be known.
+    """
+    config: Any = model.config
+    classes = [str(config.id2label[index]) for index in range(config.num_labels)]
+    id_of, label_map = {}, {}
+    for split, read in held_out.items():
+        id_of[split] = match_labels(read.counts, read.names, classes, options.label_map, read.rows.source)
+        for label, class_id in sorted(id_of[split].items(), key=lambda item: item[1]):
+            label_map[str(read.names.get(label, label) if isinstance(label, int) else label)] = classes[class_id]
+    return classes, label_map, number_classes(held_out, id_of, len(classes), data)
 
 
 def predict(subject: Subject, options: DoctorArguments) -> dict[str, np.ndarray]:
@@ -223,7 +288,7 @@ def judge(
 
     Args:
         model: what it is called.
-        subject: from `prepare_text`.
+        subject: from `prepare`.
         logits: from `predict`.
         options: the number of bins.
         seed: of the halves of cross-fitting.
@@ -231,7 +296,7 @@ def judge(
     Raises:
         ValueError: logits that are not finite.
     """
-    labels = {split: np.asarray(rows["labels"]) for split, rows in subject.splits.items()}
+    labels = {split: np.asarray(rows.with_format("numpy")["labels"][:]) for split, rows in subject.splits.items()}
     split = "test" if "test" in logits else "validation"
     both = len(logits) == 2
     diagnosis = diagnose(
@@ -242,15 +307,28 @@ def judge(
         n_bins=options.n_bins,
         seed=seed,
     )
-    notes = list(subject.notes)
+    notes = [*_folded(subject.model.config), *subject.notes]
     commonest = int(diagnosis.class_shares.argmax())
     share = diagnosis.class_shares[commonest]
     if diagnosis.intervals["raw"]["accuracy"].high < share:
         notes.append(
             f"The model is right less often than always saying {subject.label_names[commonest]!r}, {share:.0%}: check that "
-            "these are its texts and that the labels mean its classes."
+            "these rows are of its kind and that the labels mean its classes."
         )
     return Evaluation(model, subject, split, logits, labels, diagnosis, notes)
+
+
+def _folded(config: Any) -> list[str]:
+    """What `nlp_mixup.release` recorded of a temperature in the weights, in a sentence; the record may be anybody's."""
+    recorded = getattr(config, "calibration", None)
+    if not isinstance(recorded, dict) or not isinstance(recorded.get("temperature"), float):
+        return []
+    n, split = recorded.get("n"), shorten([recorded.get("split")])
+    rows = f"{n:,} {split} rows" if isinstance(n, int) else f"{split} rows"
+    return [
+        f"This model's weights carry a temperature of {recorded['temperature']:.3f}, fitted on {rows}. "
+        "Any temperature here comes on top of it."
+    ]
 
 
 def evaluate(model: str, data: DataArguments, options: DoctorArguments) -> Evaluation:
@@ -264,7 +342,7 @@ def evaluate(model: str, data: DataArguments, options: DoctorArguments) -> Evalu
         disable_transformers_bars()
     if options.output_dir is not None:
         Path(options.output_dir).mkdir(parents=True, exist_ok=True)  # found out now, not after the predictions
-    subject = prepare_text(model, data, options)
+    subject = prepare(model, data, options)
     return judge(model, subject, predict(subject, options), options, data.data_split_seed)
 
 

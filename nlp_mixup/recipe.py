@@ -218,8 +218,7 @@ def parse_arguments(recipe: Recipe, arm: str, overrides: list[str], seed: int | 
     }
     if seed is not None:
         settings["seed"] = seed
-    tokens = [token for name, value in settings.items() for token in _tokens(name, value)]
-    result = RunArguments(*parse_fields(ARGUMENT_CLASSES, tokens + overrides))
+    result = RunArguments(*parse_fields(ARGUMENT_CLASSES, tokens_of(settings) + overrides))
     if result.training.resume_from_checkpoint is not None:
         raise ValueError(
             "resume_from_checkpoint is not needed: the same command resumes from the run's own last checkpoint. "
@@ -290,6 +289,11 @@ class _Parser(HfArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"nlp-mixup: error: {message}\n")
+
+
+def tokens_of(settings: dict[str, Any]) -> list[str]:
+    """Settings as command-line tokens, such as ["--mixup_alpha=0.4"] for {"mixup_alpha": 0.4}."""
+    return [token for name, value in settings.items() for token in _tokens(name, value)]
 
 
 def _tokens(name: str, value: Any) -> list[str]:

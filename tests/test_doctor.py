@@ -1,4 +1,7 @@
-"""The doctor on models whose fault is known, as labels were drawn from softmax(z) and the logits are z times a factor."""
+"""The doctor on models whose fault is known, as labels were drawn from softmax(z) and the logits are z times a factor.
+
+Images take the same way, of which only what differs is tested: how rows are found and read.
+"""
 
 import csv
 import json
@@ -10,7 +13,11 @@ import pytest
 import torch
 from conftest import tiny_model
 from datasets import ClassLabel, Dataset, Features, Value
-from transformers import AutoConfig, AutoModel
+from datasets import Image as ImageFeature
+from image_folders import write_images
+from PIL import Image
+from transformers import AutoConfig, AutoModel, ViTConfig, ViTForImageClassification
+from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from nlp_mixup import cli
 from nlp_mixup.arguments import DataArguments
@@ -20,6 +27,7 @@ from nlp_mixup.calibration.label_entropy import mean_off_label_mass
 from nlp_mixup.doctor import DoctorArguments, evaluate
 from nlp_mixup.label_map import match_labels
 from nlp_mixup.models import build_word_tokenizer
+from nlp_mixup.vision.images import fit_image
 
 CLASSES = ["negative", "so_so", "positive"]
 WORDS = [f"word{i}" for i in range(40)]
@@ -357,7 +365,7 @@ def test_models_that_cannot_be_judged(planted, tmp_path, capsys):
     test = ("--test_file", planted / "test.csv")
     assert "There is no folder" in fails(capsys, tmp_path / "none", *test)
     assert "holds no model: there is no config.json" in fails(capsys, tmp_path, *test)
-    assert "cannot be loaded as a text classifier" in fails(capsys, "nobody/nothing-here", *test)
+    assert "cannot be loaded as a text or image classifier" in fails(capsys, "nobody/nothing-here", *test)
     tokenizer = build_word_tokenizer(WORDS)
     for name, settings, message in (
         ("one", {"num_labels": 1}, "has num_labels 1: one number a row"),
@@ -408,6 +416,172 @@ def test_code_of_a_model_is_not_run_unasked(planted, tmp_path, capsys):
     message = fails(capsys, folder, "--test_file", planted / "test.csv")
     assert "it brings code of its own. Read it, then type --trust_remote_code" in message
     assert not (tmp_path / "ran").exists()
+
+
+# Images
+
+
+@pytest.fixture(scope="module")
+def image_model(tmp_path_factory):
+    """A tiny ViT and the processor that squeezes images to 16 x 16; in a folder with them, generated images of 20 x 14."""
+    folder = tmp_path_factory.mktemp("images")
+    torch.manual_seed(0)
+    names = {"id2label": {0: "bee", 1: "ant"}, "label2id": {"bee": 0, "ant": 1}}  # not in the order of the names
+    config = ViTConfig(
+        image_size=16, patch_size=4, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+        initializer_range=0.3, **names,
+    )  # fmt: skip
+    model = ViTForImageClassification(config).eval()
+    model.save_pretrained(folder / "model")
+    processor = ViTImageProcessorPil(
+        size={"height": 16, "width": 16}, image_mean=[0.4, 0.5, 0.6], image_std=[0.2, 0.3, 0.4], do_convert_rgb=True
+    )
+    processor.save_pretrained(folder / "model")
+    write_images(folder / "data", splits=("validation", "test"), n=40, size=20)
+    for file in (folder / "data").rglob("*.png"):
+        Image.open(file).crop((0, 0, 20, 14)).save(file)
+    return folder, model, processor
+
+
+def image_logits(model, processor, images):
+    with torch.no_grad():
+        return model(**processor(images, return_tensors="pt")).logits.numpy()
+
+
+def test_images_are_read_as_the_model_s_own_processor_reads_them(image_model, tmp_path, capsys):
+    folder, model, processor = image_model
+    files = sorted((folder / "data" / "test").rglob("*.png"))
+    labels = [int(file.parent.name == "ant") for file in files]
+    expected = image_logits(model, processor, [Image.open(file) for file in files])
+    out = tmp_path / "out"
+    record = record_of(capsys, folder / "model", "--dataset_name", folder / "data", "--output_dir", out)
+    assert (record["split"], record["cross_fitted"]) == ("test", False)
+    assert record["label_map"] == {"ant": "ant", "bee": "bee"}
+    stored = np.load(out / "logits-test.npz")
+    np.testing.assert_allclose(stored["logits"], expected, atol=1e-5)
+    assert stored["labels"].tolist() == labels
+    assert record["rows"][0]["nll"] == pytest.approx(-np.log(softmax(expected)[range(40), labels]).mean(), abs=1e-5)
+
+    # A parquet file, whose images come from inside it and may have another column's name.
+    features = Features({"photo": ImageFeature(), "label": ClassLabel(names=["ant", "bee"])})
+    rows = {"photo": [{"bytes": file.read_bytes(), "path": None} for file in files], "label": [1 - i for i in labels]}
+    Dataset.from_dict(rows, features).to_parquet(tmp_path / "rows.parquet")
+    parquet = ("--validation_file", tmp_path / "rows.parquet", "--image_column", "photo", "--task", "image")
+    assert record_of(capsys, folder / "model", *parquet)["rows"][0] == record["rows"][0] | {"split": "validation"}
+    # A folder of the classes alone.
+    alone = record_of(capsys, folder / "model", "--dataset_name", folder / "data" / "test")
+    assert alone["rows"][0] == record["rows"][0]
+    assert alone["cross_fitted"] is True
+    # With image_size as in training: the ends are cut off, nothing is squeezed.
+    record_of(capsys, folder / "model", *parquet, "--image_size", 16, "--output_dir", out)
+    cut = [fit_image(Image.open(file), (16, 16)) for file in files]
+    expected = image_logits(model, processor, cut)
+    np.testing.assert_allclose(np.load(out / "logits-validation.npz")["logits"], expected, atol=1e-5)
+    assert np.abs(expected - stored["logits"]).max() > 0.01
+
+
+def test_what_is_wrong_with_images_is_named(image_model, planted, tmp_path, capsys):
+    folder, _, _ = image_model
+    model, data = folder / "model", tmp_path / "data"
+    shutil.copytree(folder / "data" / "test", data)
+    broken = data / "bee" / "1.png"
+    broken.write_bytes(broken.read_bytes()[:60])
+    assert f"{broken} cannot be read as an image" in fails(capsys, model, "--dataset_name", data)
+    broken.unlink()
+    (data / "wasp").mkdir()
+    assert "wasp holds no images" in fails(capsys, model, "--dataset_name", data)
+    shutil.copy(data / "ant" / "0.png", data / "wasp" / "0.png")
+    assert "labels that are no class of the model: 'wasp' (1 rows)" in fails(capsys, model, "--dataset_name", data)
+    shutil.copytree(folder / "data" / "test", tmp_path / "set" / "train")
+    message = fails(capsys, model, "--dataset_name", tmp_path / "set")
+    assert "has neither a validation nor a test split" in message
+    assert "images are read from .parquet files" in fails(capsys, model, "--test_file", planted / "test.csv")
+    message = fails(capsys, planted / "over", "--task", "image", "--dataset_name", folder / "data")
+    assert "cannot be loaded as an image classifier" in message
+
+
+# A run's folder
+
+
+def test_an_image_run_s_folder_gives_the_run_s_own_numbers(tmp_path, capsys):
+    """Also with redrawn labels, other bins and the package's own type of model; flags win over what the run says."""
+    data = write_images(tmp_path / "data", n=40, size=8)
+    settings = {
+        "task": "image", "dataset_name": str(data), "model_name_or_path": "resnet-small", "num_train_epochs": 1, "n_bins": 7,
+        "label_noise": 0.3, "use_cpu": True, "disable_tqdm": True, "report_to": "none", "noise_samples": 0,
+        "output_dir": str(tmp_path / "runs"),
+    }  # fmt: skip
+    (tmp_path / "recipe.yaml").write_text(json.dumps(settings))
+    cli.main(["train", str(tmp_path / "recipe.yaml")])
+    run = tmp_path / "runs" / "no_mixup" / "seed-0"
+    trained = {
+        row["calibration"]: row
+        for row in json.loads((run / "metrics.json").read_text())["rows"]
+        if row["split"] == "test"
+    }
+    found = {row["calibration"]: row for row in record_of(capsys, run, "--use_cpu")["rows"]}
+    assert found["raw"]["n_bins"] == 7
+    for calibration, row in found.items():
+        for score in ("accuracy", "nll", "brier", "ece", "oe", "confidence"):
+            assert row[score] == pytest.approx(trained[calibration][score], abs=1e-5), (calibration, score)
+    assert record_of(capsys, run, "--use_cpu", "--n_bins", 9)["rows"][0]["n_bins"] == 9
+    # Other rows are read as the run's were, and their labels are not redrawn.
+    other = record_of(capsys, run, "--use_cpu", "--dataset_name", data / "test")
+    assert other["sources"] == {"test": str(data / "test")}
+    assert other["rows"][0]["accuracy"] != found["raw"]["accuracy"]
+
+
+def test_a_text_run_s_folder_says_how_its_rows_are_read(planted, tmp_path, capsys):
+    run = tmp_path / "mixup" / "seed-0"
+    shutil.copytree(planted / "over", run / "model")
+    for split in ("validation", "test"):
+        content = (planted / f"{split}.csv").read_text()
+        (tmp_path / f"{split}.csv").write_text(content.replace("text,label", "tweet,mood"))
+    settings = {
+        "train_file": "train.csv", "dataset_name": "demo-tweets", "validation_file": str(tmp_path / "validation.csv"),
+        "test_file": str(tmp_path / "test.csv"), "text_column": "tweet", "label_column": "mood", "max_length": 5,
+        "max_eval_samples": 700, "mixup_alpha": 0.4, "num_train_epochs": 3.0, "arms": {"mixup": {}},
+    }  # fmt: skip
+    (run / "arguments.yaml").write_text(json.dumps(settings))
+    columns = ("--text_column", "tweet", "--label_column", "mood", "--max_length", 5, "--max_eval_samples", 700)
+    expected = record_of(capsys, run / "model", *both(tmp_path), *columns)
+    found = record_of(capsys, run)
+    assert found | {"model": None} == expected | {"model": None}
+    assert found["rows"][0]["n"] == 700
+    assert "rows fill 5 tokens" in found["notes"][0]
+    assert "rows fill 6 tokens" in record_of(capsys, run, "--max_length", 6)["notes"][0]
+    taken_out = record_of(capsys, run, "--ood_classes", "so_so")
+    assert taken_out["rows"][0]["n"] == 700
+    assert taken_out["label_map"] == {"negative": "negative", "positive": "positive"}
+    # Of the run's rows none is left once others are named; how they are read stays.
+    other = record_of(capsys, run, "--test_file", tmp_path / "validation.csv")
+    assert other["sources"] == {"test": str(tmp_path / "validation.csv")}
+    assert (other["rows"][0]["n"], other["notes"][0].split(" rows")[0][-5:]) == (1500, "1,500")
+    (run / "arguments.yaml").write_text("max_lenght: 5")
+    assert "Unknown key 'max_lenght'" in fails(capsys, run)
+
+
+# A temperature in the weights
+
+
+@pytest.mark.parametrize("kind", ["text", "image"])
+def test_a_temperature_in_the_weights_is_told_in_one_line(kind, planted, image_model, tmp_path, capsys):
+    if kind == "text":
+        model, rows = planted / "over", ("--test_file", planted / "test.csv")
+    else:
+        model, rows = image_model[0] / "model", ("--dataset_name", image_model[0] / "data")
+    folder = tmp_path / "folded"
+    shutil.copytree(model, folder)
+    config = json.loads((folder / "config.json").read_text())
+    assert not any("temperature of" in note for note in record_of(capsys, folder, *rows)["notes"])
+    recorded = {"method": "temperature", "temperature": 2.9416, "n": 1500, "split": "validation"}
+    (folder / "config.json").write_text(json.dumps(config | {"calibration": recorded}))
+    cli.main(["evaluate", str(folder), *map(str, rows)])
+    told = "This model's weights carry a temperature of 2.942, fitted on 1,500 validation rows."
+    assert told in " ".join(capsys.readouterr().out.split())
+    # A record of another make says nothing, and breaks nothing.
+    (folder / "config.json").write_text(json.dumps(config | {"calibration": ["isotonic"]}))
+    assert not any("temperature of" in note for note in record_of(capsys, folder, *rows)["notes"])
 
 
 # Corners of the verdict

@@ -199,6 +199,28 @@ def test_pushed_and_loaded_by_somebody_else_it_is_the_same_and_calibrated(
     assert test["ece"] < raw["ece"] / 2  # what the temperature is for
 
 
+def test_evaluate_of_a_pushed_model_gives_the_numbers_of_its_card(server, author, tmp_path):
+    _, _, stored = write_run(tmp_path / "run")
+    assert author.push(tmp_path / "run", "me/judged")["status"] is None
+    names = ("bad", "good", "so-so")
+    lines = [f"{text},{names[label]}" for text, label in zip(texts_of(600, 2), stored["test"][1], strict=True)]
+    (tmp_path / "test.csv").write_text("\n".join(["text,label", *lines]))
+    command = ["evaluate", "me/judged", "--test_file", str(tmp_path / "test.csv"), "--json", "--use_cpu"]
+    judged = author.run(f"from nlp_mixup import cli\ncli.main({command!r})")
+    assert judged["error"] is None, judged["error"]
+    assert judged["status"] is None, judged["err"]
+    record = json.loads(judged["out"])
+    found = record["rows"][0]
+    assert (found["calibration"], found["n"], found["n_bins"]) == ("raw", 600, 15)
+    card = ModelCard(server.files("me/judged")["README.md"].decode())
+    index = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    for name, score in {"accuracy": "accuracy", "nll": "nll", "ece": "ece", "oe": "oe", "brier_score": "brier"}.items():
+        assert found[score] == pytest.approx(index[name], abs=2e-6), name  # the card has six decimals
+    temperature = json.loads((tmp_path / "run" / "metrics.json").read_text())["temperature"]["value"]
+    told = f"This model's weights carry a temperature of {temperature:.3f}, fitted on 400 validation rows."
+    assert record["notes"][0].startswith(told)
+
+
 def test_a_dry_run_uploads_nothing_and_lists_exactly_what_is_then_uploaded(server, author, run):
     listed = author.push(run, "me/listed", "--revision", "v1", "--dry-run", HF_TOKEN=None)  # needs no token
     assert listed["error"] is None, listed["error"]

@@ -28,7 +28,10 @@ MODULES = sorted(
 # Room -> the rooms of the package that it may import.
 ARROWS = {
     "cli": {"recipe", "experiment", "report", "doctor", "push"},
-    "doctor": {"arguments", "calibration", "data", "figures", "label_map", "models", "results"},
+    "doctor": {
+        *("arguments", "calibration", "data", "figures", "label_map", "models", "recipe", "results", "rows"),
+        "vision",  # by the task's name, or the model's own
+    },
     "label_map": {"rows"},
     "experiment": {
         *("recipe", "arguments", "trainer", "data", "ood", "models", "calibration", "scoring", "results"),
@@ -71,7 +74,7 @@ ARROWS = {
     "demo": set(),
     "metrics": {"calibration", "metrics"},
     "vision": {
-        *("arguments", "data", "rows", "ood", "recipe", "experiment"),
+        *("arguments", "data", "rows", "ood", "recipe", "experiment", "doctor", "models"),
         *("trainer", "embeddings", "levels", "pairing", "mixing", "vision"),
     },
 }

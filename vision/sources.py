@@ -15,7 +15,7 @@ import pyarrow as pa
 from PIL import Image
 
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data import SPLIT_NAMES, find_sources, stratified_rows
+from nlp_mixup.data import SPLIT_NAMES, find_sources, named_splits, stratified_rows
 from nlp_mixup.ood import HELD_OUT, NOISE
 from nlp_mixup.rows import Rows, _check_columns, _check_labels, _complete, _open_parquet, shorten
 
@@ -24,22 +24,28 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff",
 CONTENT = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
 
-def image_sources(args: DataArguments) -> dict[str, Any]:
-    """Split name -> rows, a parquet file, or a data set that `datasets` has loaded."""
-    if args.train_file or not args.dataset_name:
-        return find_sources(args)
-    if args.dataset_name == DIGITS:
-        return _digits(args.data_split_seed)
-    folder = Path(args.dataset_name).expanduser()
+def image_sources(args: DataArguments, *, held_out: bool = False) -> dict[str, Any]:
+    """Split name -> rows, a parquet file, or a data set that `datasets` has loaded; if `held_out`, without train."""
+    return find_sources(args, held_out=held_out, named=_named_images)
+
+
+def _named_images(name: str, args: DataArguments, *, needs_train: bool = True) -> dict[str, Any]:
+    """The splits of ``dataset_name``; without need of train, a folder may hold the classes of one split alone."""
+    if name == DIGITS:
+        return dict(_digits(args.data_split_seed))
+    folder = Path(name).expanduser()
     found = {
         split: folder / alias
         for split, aliases in SPLIT_NAMES.items()
         for alias in reversed(aliases)
         if (folder / alias).is_dir()
     }
-    if "train" not in found:
-        return find_sources(args)
-    return {split: _folder_rows(place) for split, place in found.items()}
+    if "train" in found or (found and not needs_train):
+        return {split: _folder_rows(place) for split, place in found.items() if needs_train or split != "train"}
+    sources: dict[str, Any] = dict(named_splits(name, args, needs_train=needs_train))
+    if not sources and folder.is_dir() and any(entry.is_dir() for entry in folder.iterdir()):
+        return {"test": _folder_rows(folder)}
+    return sources
 
 
 def _folder_rows(folder: Path) -> Rows:

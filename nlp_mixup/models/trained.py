@@ -1,4 +1,4 @@
-"""A classifier that is trained already, from a folder or the Hub, with its tokenizer; nothing of it may be random."""
+"""A classifier that is trained already, from a folder or the Hub, with what reads its inputs; nothing of it may be random."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import torch
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
+    AutoImageProcessor,
+    AutoModelForImageClassification,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
@@ -43,10 +46,8 @@ def load_trained(
     """
     source = find_model(name)
     hub = {"revision": revision, "trust_remote_code": trust_remote_code}
-    with _Loading(name):
-        config = AutoConfig.from_pretrained(source, **hub)
-    _check_config(name, config)
-    with _Loading(tokenizer_name or name):
+    config = _load_config(name, source, "text", hub)
+    with _Loading(tokenizer_name or name, "text"):
         tokenizer = AutoTokenizer.from_pretrained(tokenizer_name or source, **hub)
     if tokenizer.pad_token is None:  # decoders are often published without one
         if tokenizer.eos_token is None:
@@ -54,16 +55,75 @@ def load_trained(
         tokenizer.pad_token = tokenizer.eos_token
     if config.get_text_config().pad_token_id is None:
         config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    with _Loading(name):
-        model, info = AutoModelForSequenceClassification.from_pretrained(
+    with _Loading(name, "text"):
+        loaded = AutoModelForSequenceClassification.from_pretrained(
             source, config=config, dtype=dtype, output_loading_info=True, **hub
         )
+    return _complete(name, *loaded), tokenizer
+
+
+def load_trained_on_images(
+    name: str,
+    *,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    dtype: torch.dtype | str = torch.float32,
+) -> tuple[PreTrainedModel, Any]:
+    """Loads an image classifier and its image processor, under the rules of `load_trained`.
+
+    The types of `nlp_mixup.vision.models` are known once that is imported.
+
+    Args:
+        name: as for `load_trained`.
+        revision: as for `load_trained`.
+        trust_remote_code: as for `load_trained`.
+        dtype: as for `load_trained`.
+
+    Raises:
+        ValueError: it cannot be loaded, or is no classifier of K >= 2 classes of which one is right.
+    """
+    source = find_model(name)
+    hub = {"revision": revision, "trust_remote_code": trust_remote_code}
+    config = _load_config(name, source, "image", hub)
+    with _Loading(name, "image"):
+        processor = AutoImageProcessor.from_pretrained(source, **hub)
+        loaded = AutoModelForImageClassification.from_pretrained(
+            source, config=config, dtype=dtype, output_loading_info=True, **hub
+        )
+    return _complete(name, *loaded), processor
+
+
+def reads_images(name: str, *, revision: str | None = None) -> bool:
+    """Whether the model's own configuration says that it classifies images; no code of the model's is run.
+
+    Args:
+        name: as for `load_trained`.
+        revision: as for `load_trained`.
+
+    Raises:
+        ValueError: there is no such model, or no configuration of it can be read.
+    """
+    source = find_model(name)
+    with _Loading(name, "text or image"):
+        config, _ = PreTrainedConfig.get_config_dict(source, revision=revision)
+    architectures = config.get("architectures") or []
+    return any("ForImageClassification" in str(architecture) for architecture in architectures)
+
+
+def _load_config(name: str, source: str, task: str, hub: dict[str, Any]) -> Any:
+    with _Loading(name, task):
+        config = AutoConfig.from_pretrained(source, **hub)
+    _check_config(name, config)
+    return config
+
+
+def _complete(name: str, model: PreTrainedModel, info: dict[str, Any]) -> PreTrainedModel:
     if missing := sorted(info["missing_keys"]):
         raise ValueError(
             f"{name} is no trained classifier: it has no weights for {', '.join(missing[:4])}, which would be random. "
             "Fine-tune it first: nlp-mixup train RECIPE --model_name_or_path MODEL"
         )
-    return model.eval(), tokenizer
+    return model.eval()
 
 
 def find_model(name: str) -> str:
@@ -108,8 +168,8 @@ def _check_config(name: str, config: Any) -> None:
 class _Loading:
     """Turns what transformers says of a model it cannot load, often a page, into a line."""
 
-    def __init__(self, name: str):
-        self._name = name
+    def __init__(self, name: str, task: str):
+        self._name, self._task = name, task
 
     def __enter__(self) -> None:
         pass
@@ -123,4 +183,5 @@ class _Loading:
             reason = "its weights are a pickle of more than tensors, which is not run. Ask for safetensors"
         if "trust_remote_code" in str(error):
             reason = "it brings code of its own. Read it, then type --trust_remote_code"
-        raise ValueError(f"{self._name} cannot be loaded as a text classifier: {reason}") from error
+        article = "an" if self._task == "image" else "a"
+        raise ValueError(f"{self._name} cannot be loaded as {article} {self._task} classifier: {reason}") from error
