@@ -110,7 +110,7 @@ def describe_table(table: ReliabilityTable) -> str:
         ECE .400   OE .360   gap +.400
     """
     ece, oe = _short(table.ece), _short(table.oe)
-    gap = ("+" if table.gap >= 0 else "-") + _short(abs(table.gap))
+    gap = _short(table.gap, "+")
     return f"n = {table.n:,}, {table.binning}\nECE {ece}   OE {oe}   gap {gap}"
 
 
@@ -168,6 +168,6 @@ def _every_label(axes: np.ndarray) -> tuple[list, list[str]]:
     return list(found.values()), list(found)
 
 
-def _short(value: float) -> str:
-    text = f"{value:.3f}"
-    return text[1:] if text.startswith("0.") else text
+def _short(value: float, sign: str = "") -> str:
+    text = f"{value:{sign}.3f}"
+    return text.lstrip("+-")[1:] if float(text) == 0 else text.replace("0.", ".", 1) if abs(value) < 1 else text
