@@ -9,6 +9,7 @@ from typing import Literal
 
 from transformers import TrainingArguments
 
+LOWER_IS_BETTER = ("nll", "brier", "ece", "oe")
 BASELINE = "no_mixup"  # the arm that all others are compared with
 
 
@@ -100,8 +101,8 @@ class DataArguments:
     ood_classes: list[str] | None = field(
         default=None,
         metadata={
-            "help": "Classes taken out of all splits; their rows of the test split are scored as the "
-            "out-of-distribution set 'held-out'."
+            "help": "Classes taken out of all splits; their rows of the test split (validation, where there is no test) are "
+            "scored as the out-of-distribution set 'held-out'."
         },
     )
     noise_samples: int = field(
@@ -167,7 +168,8 @@ class EvaluationArguments:
     keep_models: Literal["none", "last", "all"] | None = field(
         default=None,
         metadata={
-            "help": "Weights kept when a run is done: none, last (the final model), all (its checkpoints too). "
+            "help": "Weights kept when a run is done: none, last (the final model), all (also the checkpoints that "
+            "save_total_limit leaves). "
             "Default: last for train, none for compare."
         },
     )
@@ -286,6 +288,14 @@ class MixupTrainingArguments(TrainingArguments):
         if not self.lr_milestone_factor > 0:
             raise ValueError(f"lr_milestone_factor must be > 0, got {self.lr_milestone_factor}.")
         self.check_mixup()
+        metric = (self.metric_for_best_model or "").removeprefix("eval_")
+        if metric in ("gap", "confidence"):
+            raise ValueError(
+                f"metric_for_best_model={metric!r} has no better end: 0 is best for the gap, and confidence alone says "
+                "nothing. Choose accuracy, nll, ece, oe or loss."
+            )
+        if self.greater_is_better is None and metric in LOWER_IS_BETTER:
+            self.greater_is_better = False  # the Trainer knows it of names in -loss only
         self.mixup_alpha = float(self.mixup_alpha)  # a search casts to the type it finds: an int would make 0.4 a 0
         super().__post_init__()
 

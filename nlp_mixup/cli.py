@@ -122,7 +122,9 @@ def main(argv: list[str] | None = None) -> None:
         else:
             recipes_command()
     except KeyboardInterrupt:
-        resumes = " The same command goes on from the last checkpoint." if options.command != "evaluate" else ""
+        resumes = (
+            " The same command goes on from the last checkpoint." if options.command in ("train", "compare") else ""
+        )
         print(f"\nInterrupted.{resumes}", file=sys.stderr)
         sys.exit(130)
 
@@ -154,17 +156,19 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
     else:
         run.train(trainer, prepared, keep_models="last")
     if arguments.training.process_index == 0:
-        print_run(run.folder)
+        with user_errors():
+            print_run(run.folder)
 
 
 def compare_command(name: str, seeds: list[int] | None, arms: list[str] | None, overrides: list[str]) -> None:
     """Trains what is missing of arms x seeds, then writes the report on all that its folder holds."""
     with user_errors():
-        from nlp_mixup.recipe import check_compare, load_recipe, parse_arguments
+        from nlp_mixup.recipe import BASELINE, check_baseline, check_compare, load_recipe, parse_arguments
 
         recipe = load_recipe(name)
         seeds = list(recipe.seeds) if seeds is None else seeds
         check_compare(recipe, seeds, overrides, arms)
+        check_baseline(parse_arguments(recipe, BASELINE, overrides, seeds[0]))
 
         from nlp_mixup.experiment import Run, prepare, quiet
         from nlp_mixup.report import write_report
@@ -178,6 +182,7 @@ def compare_command(name: str, seeds: list[int] | None, arms: list[str] | None, 
         missing = [run for run in runs if not run.is_done]
     say(runs[0].arguments, f"{len(runs)} runs: {len(runs) - len(missing)} done, {len(missing)} to train.")
     prepared, started = None, time.monotonic()
+    failed: list[str] = []
     for number, run in enumerate(missing):
         left = (
             f", about {_duration((time.monotonic() - started) / number * (len(missing) - number))} left"
@@ -190,13 +195,25 @@ def compare_command(name: str, seeds: list[int] | None, arms: list[str] | None, 
                 prepared = prepare(run.arguments)
             trainer = run.build_trainer(prepared)
             run.lock()
-        run.train(trainer, prepared, keep_models="none")
+        if not run.is_done:  # by another command meanwhile
+            try:
+                run.train(trainer, prepared, keep_models="none")
+            except ValueError as error:  # a model that diverged has no scores; the other arms have
+                failed.append(f"{run.arm}, seed {run.seed}: {error}")
+                print(f"nlp-mixup: {failed[-1]} The comparison goes on without it.", file=sys.stderr)
+        run.unlock()
         del trainer  # and its model, before the next is made
     if runs[0].arguments.training.process_index == 0:
-        for run in runs:
-            run.drop_checkpoints()
         with user_errors():
-            write_report(runs[0].output_dir)
+            for run in runs:
+                if run.is_done:
+                    run.drop_checkpoints()
+            if (runs[0].output_dir / BASELINE).is_dir():
+                write_report(runs[0].output_dir)
+            else:
+                print(f"The report needs {BASELINE}: when it has run too, nlp-mixup report {runs[0].output_dir}")
+    if failed:
+        sys.exit(1)
 
 
 def report_command(folder: str) -> None:

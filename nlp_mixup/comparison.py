@@ -7,22 +7,28 @@ over rows (other test rows). Neither contains the other, so the wider one is rep
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from nlp_mixup.arguments import BASELINE
+from nlp_mixup.arguments import BASELINE, DataArguments, MixupTrainingArguments, ModelArguments
 from nlp_mixup.calibration import Interval
 from nlp_mixup.calibration.floor import short
 from nlp_mixup.calibration.intervals import corrected_interval
-from nlp_mixup.results import FREE_SETTINGS, Results, StoredRun
+from nlp_mixup.results import FREE_SETTINGS, PLACES, Results, StoredRun
 from nlp_mixup.scoring import RAW, RESAMPLED, TEMPERATURE
 
 CALIBRATIONS = (RAW, TEMPERATURE)
 DIFFERENCES = ("accuracy", "nll", "brier", "ece", "oe")
 LEVEL = 0.95
+DEFAULTS = {
+    field.name: field.default
+    for group in (DataArguments, ModelArguments, MixupTrainingArguments)
+    for field in fields(group)
+    if field.default is not MISSING
+}
 
 
 @dataclass(frozen=True)
@@ -164,6 +170,9 @@ class Comparison:
     def sweeps(self) -> list[Sweep]:
         """Arms whose settings differ in one positive number, each sweep with at least two."""
         settings = {arm: _telling(next(iter(by_seed.values()))) for arm, by_seed in self.results.runs.items()}
+        for own in settings.values():  # what has its default is not stored
+            for name in {name for other in settings.values() for name in other} & DEFAULTS.keys() - own.keys():
+                own[name] = DEFAULTS[name]
         names = sorted({name for own in settings.values() for name, value in own.items() if _is_positive(value)})
         found = []
         for name in names:
@@ -180,6 +189,19 @@ class Comparison:
                         nll = {arm: self._validation_nll(arm, seeds) for arm in arms}
                         found.append(Sweep(name, {arm: float(settings[arm][name]) for arm in arms}, nll))
         return found
+
+    def alpha_sweep(self) -> Sweep | None:
+        """The sweep over mixup_alpha of the arms that differ from no_mixup in nothing else."""
+        plain = self.differing(BASELINE)
+        for sweep in self.sweeps():
+            if sweep.setting == "mixup_alpha" and self.differing(sweep.chosen).keys() - plain.keys() <= {"mixup_alpha"}:
+                return sweep
+        return None
+
+    def differing(self, arm: str) -> dict[str, Any]:
+        """The settings in which an arm differs from no_mixup; None stands for the default."""
+        one, other = (_telling(next(iter(self.results.runs[name].values()))) for name in (arm, BASELINE))
+        return {name: one.get(name) for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)}
 
     def _validation_nll(self, arm: str, seeds: set[int]) -> float:
         rows = [self.results.runs[arm][seed].row("validation", RAW) for seed in sorted(seeds)]
@@ -211,28 +233,37 @@ def wider(values: np.ndarray, over_rows: Interval) -> Estimate:
 def verdict(comparison: Comparison, arm: str) -> str:
     """One or two sentences on an arm, said of nothing whose interval includes 0.
 
-    ``less over-confident`` needs a lower ECE than no_mixup's, both gaps above 0; ``under-confident`` a gap whose interval
-    lies below 0 and an ECE above its noise floor.
+    ``less over-confident`` needs a lower ECE and a lower gap than no_mixup's, and that gap above 0; ``over-confident`` and
+    ``under-confident`` a gap whose interval excludes 0 and an ECE above its noise floor.
     """
     gap = comparison.score(arm, RAW, "gap")
-    state = "not distinguishable from calibrated"
-    if comparison.distinguishable(arm, RAW) and gap.sign:
+    is_off = comparison.distinguishable(arm, RAW)
+    if is_off and gap.sign:
         word = "over-confident" if gap.sign > 0 else "under-confident"
         state = f"{word} by {short(abs(gap.value))} ({_range(gap)})"
+    elif is_off:
+        ece = comparison.mean(arm, RAW, "ece")[0]
+        state = f"not calibrated (ECE {short(ece)}), in which direction is not distinguishable (gap {_signed(gap)})"
+    else:
+        state = "not distinguishable from calibrated"
     if arm == BASELINE:
-        advice = {1: "There is over-confidence to mend.", -1: "Mixup can only make this worse.", 0: ""}
-        if not comparison.distinguishable(arm, RAW):
-            return f"{_capital(state)}: there is little for mixup to mend."
-        return f"{_capital(state)}. {advice[gap.sign]}".strip()
+        if not is_off:
+            n = comparison.results.all_runs[0].metrics["rows"][-1]["n"]
+            return f"{_capital(state)}: nothing for mixup to mend that {n} rows could show."
+        advice = {1: " There is over-confidence to mend.", -1: " Mixup can only make this worse.", 0: ""}
+        return f"{_capital(state)}.{advice[gap.sign]}"
 
     ece, nll, accuracy = (comparison.difference(arm, RAW, name) for name in ("ece", "nll", "accuracy"))
     if ece is None or nll is None or accuracy is None:
         return f"{_capital(state)}. It shares no seed with {BASELINE}, so nothing more can be said."
     base_gap = comparison.score(BASELINE, RAW, "gap")
     if ece.sign < 0:
-        less = "less over-confident" if base_gap.sign > 0 else "better calibrated"
+        gap_change = comparison.difference(arm, RAW, "gap")
+        is_less = base_gap.sign > 0 and gap_change is not None and gap_change.sign < 0
+        less = "less over-confident" if is_less else "better calibrated"
         main = f"{_capital(less)} than {BASELINE}: ECE lower by {short(-ece.value)} ({_range(ece)})"
-        main += "" if state.startswith("not") else f", still {state}" if gap.sign > 0 else f", now {state}"
+        if is_off and gap.sign:
+            main += f", {'still' if gap.sign == base_gap.sign else 'now'} {state}"
     elif ece.sign > 0:
         main = f"Calibration is worse than {BASELINE}'s: ECE higher by {short(ece.value)} ({_range(ece)}), {state}"
     else:
@@ -247,7 +278,7 @@ def verdict(comparison: Comparison, arm: str) -> str:
         else:
             parts.append(f"{name} not distinguishable ({_signed(change)})")
     sentences.append(_capital("; ".join(parts)) + ".")
-    if comparison.distinguishable(arm, RAW) and gap.sign < 0:
+    if is_off and gap.sign < 0:
         sentences.append(_remedy(comparison.results.runs[arm]))
     rival = comparison.difference(arm, TEMPERATURE, "nll") if comparison.seeds(arm, TEMPERATURE) else None
     if rival is not None:
@@ -268,8 +299,8 @@ def _remedy(runs: Mapping[int, StoredRun]) -> str:
 
 
 def _telling(run: StoredRun) -> dict[str, Any]:
-    """The settings that tell arms apart: all but the seed, and those that change no number."""
-    return {name: value for name, value in run.settings.items() if name not in FREE_SETTINGS | {"seed"}}
+    """The settings that tell arms apart: all but the seed, the rows' places, and those that change no number."""
+    return {name: value for name, value in run.settings.items() if name not in FREE_SETTINGS | PLACES | {"seed"}}
 
 
 def _is_positive(value: Any) -> bool:
@@ -277,8 +308,8 @@ def _is_positive(value: Any) -> bool:
 
 
 def _range(change: Estimate) -> str:
-    """The interval of a size: both limits without their sign."""
-    low, high = sorted((abs(change.low), abs(change.high))) if change.low * change.high > 0 else (0.0, abs(change.high))
+    """The interval of a size, which excludes 0: both limits without their sign."""
+    low, high = sorted((abs(change.low), abs(change.high)))
     return f"{short(low)} to {short(high)}"
 
 

@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from transformers.utils import logging as transformers_logging
 import nlp_mixup
 from nlp_mixup.arguments import ModelArguments
 from nlp_mixup.calibration import calibration_metrics, softmax
-from nlp_mixup.data import load_text_data, tokenize
+from nlp_mixup.data import digest, load_text_data, tokenize
 from nlp_mixup.models.loading import load_model, load_tokenizer
 from nlp_mixup.ood import load_ood_texts, tokenize_ood
 from nlp_mixup.recipe import RunArguments, settings_of
@@ -53,6 +53,7 @@ class Prepared:
         processing_class: the tokenizer or image processor that is saved with the model.
         load_model: a model whose new weights come from torch's global generator.
         trainer_class: what trains it.
+        digests: split -> a hash of what its rows say, where that is cheap to tell.
     """
 
     arguments: RunArguments
@@ -63,6 +64,7 @@ class Prepared:
     processing_class: Any
     load_model: Callable[[ModelArguments], PreTrainedModel]
     trainer_class: type[Trainer]
+    digests: dict[str, str] = field(default_factory=dict)
 
     def serves(self, arguments: RunArguments) -> bool:
         return (self.arguments.data, self.arguments.model) == (arguments.data, arguments.model)
@@ -93,6 +95,7 @@ def prepare_texts(arguments: RunArguments) -> Prepared:
         processing_class=tokenizer,
         load_model=lambda model_arguments: load_model(model_arguments, data, tokenizer),
         trainer_class=MixupTrainer,
+        digests={split: digest(rows) for split, rows in splits.items()},
     )
 
 
@@ -129,7 +132,7 @@ class Run:
         return True
 
     def lock(self) -> None:
-        """Keeps other commands out of this run until this process ends, however it ends.
+        """Keeps other commands out of this run until `unlock`, or until this process ends, however it ends.
 
         Raises:
             ValueError: another process is training this run.
@@ -142,6 +145,11 @@ class Run:
             self._lock.acquire(blocking=False)
         except Timeout as error:
             raise ValueError(f"Another process is training in {self.folder}. Wait for it, or stop it.") from error
+
+    def unlock(self) -> None:
+        """Lets other commands in again."""
+        if self.arguments.training.process_index == 0:
+            self._lock.release()
 
     def build_trainer(self, prepared: Prepared) -> Trainer:
         """The trainer, with its model freshly initialised from the seed. Raises what the model and trainer refuse."""
@@ -176,6 +184,7 @@ class Run:
         keep_models = self.arguments.evaluation.keep_models or keep_models
         is_main = trainer.is_world_process_zero()
         if is_main:
+            (self.folder / "metrics.json").unlink(missing_ok=True)  # of a broken run: no longer done
             write_atomically(self.folder / "arguments.yaml", self._arguments_yaml())
         output = trainer.train(resume_from_checkpoint=last_complete_checkpoint(self.folder))
 
@@ -202,13 +211,21 @@ class Run:
             ood_logits,
             scored.resamples,
             scored.confidence,
-            {**scored.metrics, "label_names": prepared.label_names, "train_runtime": output.metrics["train_runtime"]},
+            {
+                **scored.metrics,
+                "label_names": prepared.label_names,
+                "digests": prepared.digests,
+                "world_size": trainer.args.world_size,
+                "train_runtime": output.metrics["train_runtime"],
+            },
         )
         self.drop_checkpoints(keep_models)
 
     def drop_checkpoints(self, keep_models: str = "none") -> None:
         """Deletes the checkpoints of a finished run, also of one that was stopped just before it could."""
-        if (self.arguments.evaluation.keep_models or keep_models) != "all":
+        stored = self.folder / "arguments.yaml"
+        kept = yaml.safe_load(stored.read_text(encoding="utf-8")).get("keep_models") if stored.is_file() else None
+        if (kept or self.arguments.evaluation.keep_models or keep_models) != "all":
             for folder in self.folder.glob("checkpoint-*"):
                 shutil.rmtree(folder)
 
@@ -316,8 +333,20 @@ def quiet() -> None:
 
 def last_complete_checkpoint(folder: Path) -> str | None:
     """The newest checkpoint that was saved whole: the Trainer writes trainer_state.json last."""
-    complete = [path.parent for path in folder.glob("checkpoint-*/trainer_state.json")]
+    complete = [path for path in folder.glob("checkpoint-*") if _is_complete(path)]
     return str(max(complete, key=lambda path: int(path.name.split("-")[1]))) if complete else None
+
+
+def _is_complete(checkpoint: Path) -> bool:
+    """Neither cut short in writing, which ends with trainer_state.json, nor half deleted."""
+    try:
+        json.loads((checkpoint / "trainer_state.json").read_text())
+    except (OSError, ValueError):
+        return False
+    names = {path.name for path in checkpoint.iterdir()}
+    sharded = any(path.is_dir() for path in checkpoint.iterdir())  # FSDP and DeepSpeed save folders
+    weights = any(name.endswith((".safetensors", "pytorch_model.bin")) for name in names)
+    return sharded or (weights and {"optimizer.pt", "scheduler.pt"} <= names)
 
 
 def _selection(args) -> str:

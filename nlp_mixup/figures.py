@@ -26,13 +26,17 @@ MAX_COLUMNS = 3
 ACCURACY, OVER, UNDER, INK = "#56B4E9", "#D55E00", "#009E73", "#333333"
 
 
-def draw_reliability(table: ReliabilityTable, ax: Axes, *, intervals: bool = True, title: str = "") -> None:
+def draw_reliability(
+    table: ReliabilityTable, ax: Axes, *, intervals: bool = True, repeats: int = 1, title: str = ""
+) -> None:
     """Draws accuracy against confidence per bin, the gap to the diagonal, and each bin's 95 % interval.
 
     Args:
         table: what :func:`nlp_mixup.calibration.reliability_table` returns.
         ax: axes to draw on.
         intervals: draw Wilson intervals of the bins' accuracies.
+        repeats: how often the table counts each row, as that of several seeds' predictions does: no more is known of the
+            rows for that, so the intervals are those of n / repeats.
         title: a heading, such as the arm's name.
     """
     filled = table.count > 0
@@ -67,7 +71,7 @@ def draw_reliability(table: ReliabilityTable, ax: Axes, *, intervals: bool = Tru
                 label=label,
             )
     if intervals:
-        low, high = table.accuracy_interval()
+        low, high = table.accuracy_interval(z=1.959964 * math.sqrt(repeats))  # z^2 / n is all that Wilson's has of n
         ax.errorbar(
             confidence,
             accuracy,
@@ -100,7 +104,7 @@ def draw_confidence_histogram(table: ReliabilityTable, ax: Axes) -> None:
     ax.legend(loc="upper left", fontsize="small", frameon=False)
 
 
-def describe_table(table: ReliabilityTable) -> str:
+def describe_table(table: ReliabilityTable, *, repeats: int = 1) -> str:
     """The line under a diagram that makes its numbers readable: n, bins, ECE, OE and gap.
 
     Example:
@@ -111,14 +115,16 @@ def describe_table(table: ReliabilityTable) -> str:
     """
     ece, oe = _short(table.ece), _short(table.oe)
     gap = _short(table.gap, "+")
-    return f"n = {table.n:,}, {table.binning}\nECE {ece}   OE {oe}   gap {gap}"
+    seeds = f" x {repeats} seeds" if repeats > 1 else ""
+    return f"n = {table.n // repeats:,}{seeds}, {table.binning}\nECE {ece}   OE {oe}   gap {gap}"
 
 
-def reliability_figure(tables: Mapping[str, ReliabilityTable]) -> Figure:
+def reliability_figure(tables: Mapping[str, ReliabilityTable], *, repeats: Mapping[str, int] | None = None) -> Figure:
     """The standard figure: for every arm the reliability diagram above its confidence histogram, three arms in a line.
 
     Args:
         tables: a reliability table for every name, drawn from left to right.
+        repeats: how often a name's table counts each row; see :func:`draw_reliability`.
 
     Returns:
         A figure of its own, not known to pyplot; save it with ``figure.savefig(path)``.
@@ -141,9 +147,18 @@ def reliability_figure(tables: Mapping[str, ReliabilityTable]) -> Figure:
     for place, (name, table) in enumerate(tables.items()):
         line, column = divmod(place, columns)
         top, bottom = axes[2 * line, column], axes[2 * line + 1, column]
-        draw_reliability(table, top)
+        times = (repeats or {}).get(name, 1)
+        draw_reliability(table, top, repeats=times)
         top.set_title(name, fontweight="bold", pad=30)
-        top.text(0.5, 1.01, describe_table(table), transform=top.transAxes, ha="center", va="bottom", fontsize=8)
+        top.text(
+            0.5,
+            1.01,
+            describe_table(table, repeats=times),
+            transform=top.transAxes,
+            ha="center",
+            va="bottom",
+            fontsize=8,
+        )
         draw_confidence_histogram(table, bottom)
         top.set_xlabel("")
         if column:

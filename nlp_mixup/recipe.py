@@ -31,6 +31,7 @@ FIELDS = {f.name: f for cls in ARGUMENT_CLASSES for f in fields(cls) if f.init}
 # What all arms of a comparison must share: the rows, how they are scored, and the rule that chooses the weights.
 ONE_FOR_ALL = {f.name for f in fields(DataArguments)} | {
     *("n_bins", "load_best_model_at_end", "metric_for_best_model", "greater_is_better"),
+    *("eval_strategy", "eval_steps", "save_strategy", "save_steps"),
 }
 
 # What a run from the command line wants where the Trainer's own default is another.
@@ -153,15 +154,13 @@ def check_compare(recipe: Recipe, seeds: list[int], overrides: list[str], arms: 
         )
     for arm in arms or []:
         _check_arm(recipe, arm)
+    if repeated := sorted({arm for arm in arms or [] if arms and arms.count(arm) > 1}):
+        raise ValueError(f"--arms names '{repeated[0]}' twice; each arm is one run per seed.")
     if BASELINE not in recipe.arms:
         raise ValueError(
             f"Recipe '{recipe.name}' has no arm '{BASELINE}', which the others are compared with. Add "
             f"'{BASELINE}: {{mixup_alpha: 0}}' to its arms."
         )
-    plain = {**recipe.settings, **recipe.arms[BASELINE]}
-    for name in ("mixup_alpha", "label_smoothing_factor", "confidence_penalty"):
-        if float(plain.get(name) or 0) != 0:
-            raise ValueError(f"The arm '{BASELINE}' of recipe '{recipe.name}' must set {name}: 0, got {plain[name]}.")
     for arm, settings in recipe.arms.items():
         if shared := sorted(settings.keys() & ONE_FOR_ALL):
             raise ValueError(
@@ -183,6 +182,15 @@ def check_compare(recipe: Recipe, seeds: list[int], overrides: list[str], arms: 
                 else "Edit a copy of the recipe, or train one arm: nlp-mixup train --arm NAME"
             )
         )
+
+
+def check_baseline(arguments: RunArguments) -> None:
+    """Raises ValueError where the settings of the arm no_mixup, the command line's included, do not train plainly."""
+    for name in ("mixup_alpha", "label_smoothing_factor", "confidence_penalty"):
+        if (value := getattr(arguments.training, name)) != 0:
+            raise ValueError(
+                f"The arm '{BASELINE}' must train plainly, but its {name} is {value}. Set it in the arms that differ by it."
+            )
 
 
 def _check_arm(recipe: Recipe, arm: str) -> None:

@@ -75,8 +75,13 @@ def write_report(output_dir: Path) -> Path:
     csv_path = write_results(results)
     verdicts = {arm: verdict(comparison, arm) for arm in results.runs}
     scores, changes, foreign = score_grid(comparison), change_grid(comparison), ood_grid(comparison)
+    notes = [
+        f"{run.arm}, seed {run.seed}: {run.metrics['temperature_note']}"
+        for run in results.all_runs
+        if run.metrics["temperature_note"]
+    ]
     _print(comparison, scores, verdicts)
-    for line in results.skipped:
+    for line in (*results.skipped, *notes):
         print(f"Note: {line}")
 
     figures: dict[str, bytes] = {}
@@ -103,7 +108,8 @@ def write_report(output_dir: Path) -> Path:
         "scores": scores,
         "changes": changes,
         "foreign": foreign,
-        "skipped": results.skipped,
+        "skipped": [*results.skipped, *notes],
+        "differing": {arm: _settings_line(comparison.differing(arm)) for arm in results.runs},
         "figures": {
             name: {
                 "title": FIGURES[name],
@@ -171,21 +177,20 @@ def score_grid(comparison: Comparison) -> Grid:
 def change_grid(comparison: Comparison) -> Grid:
     """The differences to no_mixup under the same calibration, and to no_mixup with temperature; `strong` excludes 0."""
     rows, strong = [], set()
+    pairs = [(BASELINE, TEMPERATURE, RAW)]
     for arm in comparison.results.runs:
-        for calibration in CALIBRATIONS:
-            if arm == BASELINE and calibration == RAW:
-                continue
-            against = RAW if arm == BASELINE else calibration
-            if not comparison.seeds(arm, calibration):
-                continue
-            estimates = [comparison.difference(arm, calibration, name, against) for name in DIFFERENCES]
-            label = arm if calibration == RAW else f"{arm} + temperature"
-            other = BASELINE if against == RAW else f"{BASELINE} + temperature"
-            if any(estimate is None for estimate in estimates):
-                rows.append([label, other, "no seed in common", *[""] * (len(DIFFERENCES) - 1)])
-                continue
-            strong |= {(len(rows), column + 2) for column, e in enumerate(estimates) if e is not None and e.sign}
-            rows.append([label, other, *[_change_cell(estimate) for estimate in estimates]])
+        if arm != BASELINE:
+            # The last pair is what a raw arm has to beat: no_mixup with a temperature costs no training.
+            pairs += [(arm, RAW, RAW), (arm, TEMPERATURE, TEMPERATURE), (arm, RAW, TEMPERATURE)]
+    for arm, calibration, against in pairs:
+        estimates = [comparison.difference(arm, calibration, name, against) for name in DIFFERENCES]
+        if any(estimate is None for estimate in estimates):
+            continue
+        strong |= {(len(rows), column + 2) for column, e in enumerate(estimates) if e is not None and e.sign}
+        names = [
+            name if how == RAW else f"{name} + temperature" for name, how in ((arm, calibration), (BASELINE, against))
+        ]
+        rows.append([*names, *[_change_cell(estimate) for estimate in estimates]])
     return Grid(["arm", "minus", *[CHANGES[name] for name in DIFFERENCES]], rows, frozenset(strong))
 
 
@@ -256,6 +261,10 @@ def _print_conventions(row: dict[str, Any]) -> None:
         "confidences would show; gap: mean confidence - accuracy, positive is over-confident; weights: "
         f"{row['selection']}."
     )
+
+
+def _settings_line(settings: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {'default' if value is None else value}" for name, value in settings.items())
 
 
 def _public(name: str) -> str:

@@ -46,13 +46,14 @@ def pooled_table(runs: list[StoredRun], split: str, calibration: str) -> Reliabi
 
 
 def _reliability(comparison: Comparison) -> Figure:
-    tables = {}
+    tables, repeats = {}, {}
     for arm in comparison.results.runs:
         for calibration in CALIBRATIONS if arm == BASELINE else (RAW,):
             if runs := _runs(comparison, arm, calibration):
                 label = arm if calibration == RAW else f"{arm} + temperature"
                 tables[label] = pooled_table(runs, comparison.split, calibration)
-    return reliability_figure(tables)
+                repeats[label] = len(runs)
+    return reliability_figure(tables, repeats=repeats)
 
 
 def _difference(comparison: Comparison) -> Figure | None:
@@ -74,7 +75,10 @@ def _difference(comparison: Comparison) -> Figure | None:
 def _gap_by_epoch(comparison: Comparison) -> Figure | None:
     gaps = {}
     for arm in comparison.results.runs:
-        by_seed = [[record["gap"] for record in run.history()] for run in _runs(comparison, arm, RAW)]
+        by_seed = [
+            [record["gap"] for record in run.history() if float(record["epoch"]).is_integer()]
+            for run in _runs(comparison, arm, RAW)
+        ]
         shortest = min(map(len, by_seed))  # early stopping ends seeds apart
         if shortest > 1:
             gaps[arm] = np.array([gap[:shortest] for gap in by_seed])
@@ -84,10 +88,13 @@ def _gap_by_epoch(comparison: Comparison) -> Figure | None:
 def _joint_density(comparison: Comparison) -> Figure | None:
     points: dict[str, dict[int, tuple[NDArray[np.float64], NDArray[np.float64]]]] = {}
     for arm in _telling_arms(comparison):
-        stored = [run.arrays("epochs.npz") for run in _runs(comparison, arm, RAW)]
+        runs = _runs(comparison, arm, RAW)
+        if not all((run.folder / "epochs.npz").is_file() for run in runs):
+            continue
+        stored = [run.arrays("epochs.npz") for run in runs]
         epochs = min(len(arrays["confidence"]) for arrays in stored)
         if epochs == 0 or stored[0]["confidence"].shape[1] < GROUP:
-            return None
+            continue
         for epoch in sorted({round(e) for e in np.linspace(1, epochs, DENSITY_EPOCHS)}):
             groups = [
                 group_points(arrays["confidence"][epoch - 1], arrays["correct"][epoch - 1], size=GROUP)
@@ -95,11 +102,13 @@ def _joint_density(comparison: Comparison) -> Figure | None:
             ]
             accuracy, confidence = (np.concatenate(part) for part in zip(*groups, strict=True))
             points.setdefault(arm, {})[epoch] = accuracy, confidence
+    if not points:
+        return None
     return draw.joint_density_figure(points, n=_n_validation(comparison), seeds=_seeds(comparison), size=GROUP)
 
 
 def _alpha(comparison: Comparison) -> Figure | None:
-    sweep = next((sweep for sweep in comparison.sweeps() if sweep.setting == "mixup_alpha"), None)
+    sweep = comparison.alpha_sweep()
     if sweep is None:
         return None
     arms = {0.0: BASELINE, **{alpha: arm for arm, alpha in sweep.values.items()}}
@@ -122,7 +131,10 @@ def _alpha(comparison: Comparison) -> Figure | None:
 
 
 def _label_entropy(comparison: Comparison) -> Figure | None:
-    alphas = {run.settings.get("mixup_alpha") or 0 for run in comparison.results.all_runs} - {0}
+    runs = [
+        run for run in comparison.results.all_runs if run.settings.get("mixup_mode") != "inputs_only"
+    ]  # hard labels
+    alphas = {run.settings.get("mixup_alpha") or 0 for run in runs} - {0}
     return draw.label_entropy_figure(sorted(map(float, alphas))) if alphas else None
 
 

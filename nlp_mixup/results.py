@@ -11,7 +11,9 @@ import io
 import json
 import os
 import re
+import tempfile
 import zipfile
+import zlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -30,10 +32,16 @@ FREE_SETTINGS = {
 }
 # Settings that decide which rows are scored, and how: one value for all runs of a comparison.
 SHARED_SETTINGS = {field.name for field in fields(DataArguments)} | {"n_bins"}
+# Where the rows lie: may differ from machine to machine, since digests tell whether they are the same rows.
+PLACES = {"dataset_name", "train_file", "validation_file", "test_file", "ood_files", "glove_file"}
 COLUMNS = (
     *("arm", "seed", "split", "calibration", "temperature", "selection", "n", "n_bins", "accuracy", "nll", "brier"),
     *("ece", "ece_floor", "ece_floor_low", "ece_floor_high", "oe", "mce", "gap", "confidence"),
 )
+
+
+_UMASK = os.umask(0)
+os.umask(_UMASK)
 
 
 class BrokenRun(ValueError):
@@ -74,13 +82,13 @@ class StoredRun:
         try:
             with np.load(self.folder / name) as stored:
                 return dict(stored)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise BrokenRun(f"{self.folder / name} cannot be read ({error}).") from error
 
     def history(self) -> list[dict[str, Any]]:
-        """The validation scores of every epoch."""
-        lines = (self.folder / "history.jsonl").read_text().splitlines()
-        return [json.loads(line) for line in lines]
+        """The validation scores of every evaluation; empty where none was made while training."""
+        path = self.folder / "history.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
 @dataclass(frozen=True)
@@ -114,9 +122,16 @@ class Results:
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Writes a file so that a reader, or a run killed half-way, finds all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(partial, path)
+    # A name of its own: array jobs that end together write the same report.
+    handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+        os.chmod(partial, 0o666 & ~_UMASK)
+        os.replace(partial, path)
+    except BaseException:
+        Path(partial).unlink(missing_ok=True)
+        raise
 
 
 def write_npz(path: Path, **arrays: Any) -> None:
@@ -191,13 +206,31 @@ def read_run(folder: Path) -> StoredRun:
             *(f"logits-{split}" for split in splits),
             *(f"logits-ood-{n}" for n in metrics["ood"]),
         ]
-        damaged = [name for name in names if not zipfile.is_zipfile(folder / f"{name}.npz")]
+        damaged = [name for name in names if not _is_whole(folder / f"{name}.npz", read=name in names[:2])]
+        history = folder / "history.jsonl"
+        if history.is_file() and any(not json.loads(line) for line in history.read_text().splitlines()):
+            damaged.append("history")
         if damaged or not isinstance(settings, dict) or not metrics["rows"]:
             raise BrokenRun(f"{folder} is not whole: {damaged[0]}.npz is damaged or gone." if damaged else f"{path}.")
-    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+    except BrokenRun:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise BrokenRun(f"{folder} is not whole ({error}).") from error
     settings.pop("arms", None)
     return StoredRun(folder, arm, seed, settings, metrics)
+
+
+def _is_whole(path: Path, *, read: bool) -> bool:
+    """Whether an .npz has its end; with `read`, whether all of it is as it was written."""
+    if not zipfile.is_zipfile(path):
+        return False
+    if not read:
+        return True
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (zipfile.BadZipFile, zlib.error, EOFError):
+        return False
 
 
 def read_results(output_dir: Path) -> Results:
@@ -214,7 +247,11 @@ def read_results(output_dir: Path) -> Results:
     skipped: list[str] = []
     for folder in sorted(path for path in output_dir.glob("*/seed-*") if path.is_dir()):
         try:
-            found.append(read_run(folder))
+            run = read_run(folder)
+            if (run.arm, f"seed-{run.seed}") != (folder.parent.name, folder.name):
+                skipped.append(f"{folder} holds the run {run.arm}/seed-{run.seed}: a copy, left out.")
+                continue
+            found.append(run)
         except (FileNotFoundError, BrokenRun) as error:
             skipped.append(f"{error} Left out.")
     if not found:
@@ -238,13 +275,17 @@ def _check_alike(runs: list[StoredRun]) -> None:
     first_of_arm: dict[str, StoredRun] = {}
     for run in runs:
         same_arm = first_of_arm.setdefault(run.arm, run)
-        if differing := [name for name in differing_settings(same_arm.settings, run.settings) if name != "seed"]:
+        if differing := [
+            name for name in differing_settings(same_arm.settings, run.settings) if name not in {"seed", *PLACES}
+        ]:
             _refuse(same_arm, run, differing[0], same_arm.settings.get(differing[0]), run.settings.get(differing[0]))
-        for name in SHARED_SETTINGS:
+        for name in sorted(SHARED_SETTINGS - PLACES):
             if first.settings.get(name) != run.settings.get(name):
                 _refuse(first, run, name, first.settings.get(name), run.settings.get(name))
         for name, values in (
             ("the labels of the scored rows", [r.metrics["labels"] for r in (first, run)]),
+            ("what the rows of the splits say", [r.metrics.get("digests") for r in (first, run)]),
+            ("the number of processes", [r.metrics.get("world_size") for r in (first, run)]),
             ("the out-of-distribution sets", [list(r.metrics["ood"]) for r in (first, run)]),
             ("the rule that chose the weights", [r.metrics["rows"][0]["selection"] for r in (first, run)]),
         ):

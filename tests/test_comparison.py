@@ -6,7 +6,8 @@ from scipy import stats
 from stored_runs import planted, store_run
 
 from nlp_mixup.calibration import difference_intervals, fit_temperature, nll_from_logits, score_logits
-from nlp_mixup.comparison import Comparison, verdict
+from nlp_mixup.comparison import Comparison, Estimate, verdict
+from nlp_mixup.report import change_grid
 from nlp_mixup.results import read_results
 
 
@@ -102,7 +103,7 @@ def test_words_for_an_over_confident_baseline_and_an_under_confident_arm(tmp_pat
 
 def test_words_for_a_calibrated_baseline(tmp_path):
     comparison = compare(tmp_path, no_mixup=1.0, same=1.0, flat=0.4, seeds=2, n=2000)
-    assert verdict(comparison, "no_mixup").startswith("Not distinguishable from calibrated: there is little for mixup")
+    assert verdict(comparison, "no_mixup").startswith("Not distinguishable from calibrated: nothing for mixup")
     same = verdict(comparison, "same")
     assert same.startswith("ECE not distinguishable from no_mixup's")
     assert "Accuracy not distinguishable" in same
@@ -126,3 +127,59 @@ def test_a_folder_without_baseline_is_refused(tmp_path):
     store_run(tmp_path, "mixup", 0, planted(0, sharpness=1.0), settings={"mixup_alpha": 0.4, "seed": 0})
     with pytest.raises(ValueError, match="has no finished run of the arm 'no_mixup'"):
         Comparison(read_results(tmp_path))
+
+
+def test_an_ece_far_above_the_floor_is_never_called_calibrated(tmp_path):
+    """A third of the rows too sure, the others not sure enough, and a gap whose interval holds 0."""
+    splits = {}
+    for (name, (sharp, labels)), (flat, _) in zip(
+        planted(0, sharpness=5.0, n=2000).items(), planted(0, sharpness=0.3, n=2000).values(), strict=True
+    ):
+        splits[name] = np.where(np.arange(len(labels))[:, None] % 3 == 0, sharp, flat), labels
+    store_run(tmp_path, "no_mixup", 0, splits, settings={"mixup_alpha": 0, "seed": 0})
+    comparison = Comparison(read_results(tmp_path))
+    comparison.score = lambda arm, calibration, name: Estimate(0.01, -0.1, 0.1, "seeds", 1, float("nan"))
+    text = verdict(comparison, "no_mixup")
+    assert text.startswith("Not calibrated (ECE .")
+    assert "in which direction is not distinguishable (gap -.100 to .100)" in text
+
+
+def test_less_and_still_and_now_follow_the_gaps(tmp_path):
+    comparison = compare(tmp_path, no_mixup=0.3, over=1.6, seeds=2, n=2000)
+    text = verdict(comparison, "over")
+    assert text.startswith("Better calibrated than no_mixup: ECE lower by")
+    assert "now over-confident by" in text
+
+
+def test_the_competitor_is_no_mixup_with_temperature(tmp_path):
+    comparison = compare(tmp_path, no_mixup=3.0, mixup=1.5, seeds=1)
+    rows = {(row[0], row[1]): row for row in change_grid(comparison).rows}
+    found = comparison.difference("mixup", "raw", "nll", "temperature")
+    assert rows["mixup", "no_mixup + temperature"][3].startswith(f"{found.value:+.3f}".replace("0.", "."))
+    (one, labels), (two, _) = (planted(0, sharpness=s)["test"] for s in (1.5, 3.0))
+    scaled = two / fit_temperature(*planted(0, sharpness=3.0)["validation"]).value
+    assert found.value == pytest.approx(nll_from_logits(one, labels) - nll_from_logits(scaled, labels), abs=1e-5)
+
+
+def test_an_arm_at_a_default_value_belongs_to_its_sweep(tmp_path):
+    store_run(tmp_path, "no_mixup", 0, planted(0, sharpness=3.0), settings={"mixup_alpha": 0, "seed": 0})
+    for share, sharpness in ((0.25, 3.5), (0.5, 3.0), (1.0, 0.8)):
+        settings = {"mixup_alpha": 0.4, "mixup_probability": share, "seed": 0}
+        if share == 1.0:
+            del settings["mixup_probability"]  # the default, which arguments.yaml does not hold
+        store_run(tmp_path, f"share-{share}", 0, planted(0, sharpness=sharpness), settings=settings)
+    [sweep] = [s for s in Comparison(read_results(tmp_path)).sweeps() if s.setting == "mixup_probability"]
+    assert list(sweep.values.values()) == [0.25, 0.5, 1.0]
+    assert sweep.chosen == "share-1.0"
+
+
+def test_the_alpha_figure_takes_the_arms_that_differ_by_alpha_alone(tmp_path):
+    store_run(tmp_path, "no_mixup", 0, planted(0, sharpness=3.0), settings={"mixup_alpha": 0, "seed": 0})
+    for alpha in (0.1, 0.4):
+        for arm, more in (("inputs_only", {"mixup_mode": "inputs_only"}), ("mixup", {})):
+            settings = {"mixup_alpha": alpha, "seed": 0} | more
+            store_run(tmp_path, f"{arm}-{alpha}", 0, planted(0, sharpness=1.0 + alpha), settings=settings)
+    comparison = Comparison(read_results(tmp_path))
+    assert len(comparison.sweeps()) == 2
+    assert list(comparison.alpha_sweep().values) == ["mixup-0.1", "mixup-0.4"]
+    assert comparison.differing("inputs_only-0.1") == {"mixup_alpha": 0.1, "mixup_mode": "inputs_only"}

@@ -629,7 +629,7 @@ def test_too_few_rows_say_so_and_how_many_would_do():
     found = diagnose(*drawn(60))
     lines = advice(found)
     assert lines[0].startswith("Not distinguishable from calibrated at n = 60")
-    assert "rows would show a gap of .020 four times of five." in lines[0]
+    assert "rows, the interval of a gap of .020 would exclude 0 four times of five." in lines[0]
     sd = 0.02 * np.sqrt(found.rows_needed) / 2.8
     assert 0.3 < sd < 0.5  # the spread of confidence - correct at an accuracy near .7
     assert "at least four times of five" in advice(diagnose(*drawn(6000)))[0]

@@ -172,10 +172,15 @@ def test_a_half_written_checkpoint_is_passed_over(tmp_path):
     for step, complete in ((5, True), (10, True), (15, False)):
         folder = tmp_path / f"checkpoint-{step}"
         folder.mkdir()
-        (folder / "model.safetensors").touch()
+        for name in ("model.safetensors", "optimizer.pt", "scheduler.pt"):
+            (folder / name).touch()
         if complete:
-            (folder / "trainer_state.json").touch()
+            (folder / "trainer_state.json").write_text("{}")
     assert last_complete_checkpoint(tmp_path).endswith("checkpoint-10")
+    (tmp_path / "checkpoint-15" / "trainer_state.json").touch()  # opened, not yet written
+    assert last_complete_checkpoint(tmp_path).endswith("checkpoint-10")
+    (tmp_path / "checkpoint-10" / "model.safetensors").unlink()  # half deleted
+    assert last_complete_checkpoint(tmp_path).endswith("checkpoint-5")
     assert last_complete_checkpoint(tmp_path / "nothing") is None
 
 
@@ -262,3 +267,34 @@ def test_the_front_door(capsys):
     assert "--mixup_alpha" in printed
     assert "Beta(alpha, alpha)" in printed
     assert "--learning_rate" in printed
+
+
+def test_a_diverged_arm_does_not_stop_the_others(recipe, tmp_path, capsys):
+    settings = yaml.safe_load(recipe.read_text())
+    settings["arms"]["broken"] = {"learning_rate": 1e37}
+    recipe.write_text(yaml.safe_dump(settings, sort_keys=False))
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["compare", str(recipe), "--seeds", "0", "--num_train_epochs", "1", "--disable_tqdm", "true"])
+    assert caught.value.code == 1
+    output = capsys.readouterr()
+    assert "broken, seed 0: " in output.err
+    assert "is not finite" in output.err
+    assert "The comparison goes on without it" in output.err
+    text = (tmp_path / "out" / "results.csv").read_text()
+    assert "mixup,0,test" in text
+    assert "broken" not in text
+
+
+def test_one_arm_of_an_array_job_ends_well(recipe, tmp_path, capsys):
+    flags = ["--seeds", "0", "--num_train_epochs", "1", "--eval_strategy", "no", "--save_strategy", "no"]
+    cli.main(["compare", str(recipe), "--arms", "mixup", *flags])
+    assert "The report needs no_mixup" in capsys.readouterr().out
+    cli.main(["compare", str(recipe), "--arms", "no_mixup", *flags])  # and without any evaluation on the way
+    assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_compare_leaves_the_checkpoints_that_train_was_to_keep(recipe, tmp_path, capsys):
+    flags = ["--num_train_epochs", "1"]
+    cli.main(["train", str(recipe), "--arm", "mixup", "--keep_models", "all", *flags])
+    cli.main(["compare", str(recipe), "--seeds", "0", *flags])
+    assert list((tmp_path / "out" / "mixup" / "seed-0").glob("checkpoint-*"))

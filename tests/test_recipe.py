@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from nlp_mixup.recipe import (
+    check_baseline,
     check_compare,
     fields_of,
     load_recipe,
@@ -177,14 +178,6 @@ def test_equal_arms_are_refused(tmp_path):
     [
         ("{mixup: {}}", r"has no arm 'no_mixup', .* Add 'no_mixup: \{mixup_alpha: 0\}' to its arms"),
         (
-            "{no_mixup: {}, mixup: {mixup_alpha: 1}}",
-            r"The arm 'no_mixup' of recipe 'mine' must set mixup_alpha: 0, got 0.4",
-        ),
-        (
-            "{no_mixup: {mixup_alpha: 0, label_smoothing_factor: 0.1}, mixup: {}}",
-            "must set label_smoothing_factor: 0, got 0.1",
-        ),
-        (
             "{no_mixup: {mixup_alpha: 0}, mixup: {max_eval_samples: 10}}",
             r"The arm 'mixup' of recipe 'mine' sets max_eval_samples: arms are compared on the same rows",
         ),
@@ -200,11 +193,40 @@ def test_arms_that_cannot_be_compared_are_refused(tmp_path, arms, message):
         check_compare(recipe, [0], [])
 
 
+@pytest.mark.parametrize(
+    ("arms", "overrides", "message"),
+    [
+        ("{no_mixup: {}, mixup: {mixup_alpha: 1}}", [], "must train plainly, but its mixup_alpha is 0.4"),
+        (
+            "{no_mixup: {mixup_alpha: 0}, mixup: {}}",
+            ["--label_smoothing_factor", "0.1"],
+            "must train plainly, but its label_smoothing_factor is 0.1",
+        ),
+    ],
+)
+def test_the_baseline_trains_plainly(tmp_path, arms, overrides, message):
+    recipe = load_recipe(write(tmp_path, f"mixup_alpha: 0.4\narms: {arms}"))
+    with pytest.raises(ValueError, match=message):
+        check_baseline(parse_arguments(recipe, "no_mixup", overrides))
+
+
+@pytest.mark.parametrize(
+    ("metric", "greater"), [("nll", False), ("eval_ece", False), ("accuracy", True), ("loss", False)]
+)
+def test_the_better_end_of_a_metric_is_known(tmp_path, metric, greater):
+    recipe = load_recipe(write(tmp_path, "mixup_alpha: 0.4\nload_best_model_at_end: true\n"))
+    assert parse_arguments(recipe, "mixup", ["--metric_for_best_model", metric]).training.greater_is_better is greater
+    with pytest.raises(ValueError, match="metric_for_best_model='gap' has no better end"):
+        parse_arguments(recipe, "mixup", ["--metric_for_best_model", "gap"])
+
+
 def test_arms_of_the_command_line_are_the_recipes():
     recipe = load_recipe("quickstart")
     check_compare(recipe, [0], [], arms=["mixup"])
     with pytest.raises(ValueError, match=r"has no arm 'mixap', only 'no_mixup', 'mixup'. Did you mean 'mixup'\?"):
         check_compare(recipe, [0], [], arms=["mixap"])
+    with pytest.raises(ValueError, match="--arms names 'mixup' twice"):
+        check_compare(recipe, [0], [], arms=["mixup", "no_mixup", "mixup"])
 
 
 def test_ood_files_as_a_mapping_or_a_list(tmp_path):

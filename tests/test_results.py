@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from stored_runs import planted, store_run
 
-from nlp_mixup.results import BrokenRun, read_results, read_run, write_results
+from nlp_mixup.results import BrokenRun, read_results, read_run, write_atomically, write_results
 
 
 @pytest.fixture
@@ -76,12 +78,7 @@ def test_another_version_is_refused(folder):
     ("arm", "settings", "predictions", "message"),
     [
         ("mixup", {"learning_rate": 1.0}, {}, "learning_rate is 0.001 in the first and 1.0 in the second"),
-        (
-            "erl",
-            {"dataset_name": "elsewhere"},
-            {},
-            "dataset_name is somewhere in the first and elsewhere in the second",
-        ),
+        ("erl", {"label_noise": 0.2}, {}, "label_noise is None in the first and 0.2 in the second"),
         ("erl", {"n_bins": 100}, {}, "n_bins is None in the first and 100 in the second"),
         ("erl", {}, {"n": 100}, "the labels of the scored rows is"),
         ("erl", {}, {"selection": "best validation nll"}, "the rule that chose the weights is last epoch in the first"),
@@ -101,3 +98,40 @@ def test_an_empty_folder_is_named(tmp_path):
         read_results(tmp_path)
     with pytest.raises(FileNotFoundError, match="There is no results folder"):
         read_results(tmp_path / "nothing")
+
+
+def test_a_copied_run_does_not_replace_its_original(folder):
+    shutil.copytree(folder / "mixup", folder / "mixup-backup")
+    results = read_results(folder)
+    assert list(results.runs) == ["no_mixup", "mixup"]
+    assert results.runs["mixup"][0].folder == folder / "mixup" / "seed-0"
+    assert "mixup-backup/seed-0 holds the run mixup/seed-0: a copy, left out." in " ".join(results.skipped)
+
+
+def test_a_damaged_byte_inside_is_found(folder):
+    path = folder / "mixup" / "seed-0" / "confidence.npz"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    path.write_bytes(content)
+    with pytest.raises(BrokenRun, match=r"confidence\.npz is damaged"):
+        read_run(path.parent)
+
+
+def test_writers_do_not_disturb_each_other(tmp_path):
+    """As two array jobs that end together and both write the report."""
+    path, texts = tmp_path / "results.csv", ["a" * 50_000, "b" * 60_000]
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(write_atomically, path, texts[i % 2]) for i in range(200)]:
+            done.result()
+    assert path.read_text() in texts
+    assert [entry.name for entry in tmp_path.iterdir()] == ["results.csv"]
+
+
+def test_places_may_differ_what_rows_say_may_not(folder):
+    path = folder / "mixup" / "seed-0" / "arguments.yaml"
+    path.write_text(path.read_text().replace("dataset_name: somewhere", "dataset_name: /another/machine"))
+    assert len(read_results(folder).all_runs) == 4
+    path = folder / "mixup" / "seed-0" / "metrics.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"digests": {"train": "other"}}))
+    with pytest.raises(ValueError, match="what the rows of the splits say is None in the first and"):
+        read_results(folder)

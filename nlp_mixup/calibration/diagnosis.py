@@ -112,7 +112,7 @@ def diagnose(
             temperature = fit_temperature(fit_logits, fit_labels)
             all_logits["temperature"] = temperature.apply(raw)
     except ValueError as error:  # as where every row is right; the raw verdict stands without it
-        note = str(error)
+        temperature, note = None, str(error)
     scores = {key: score_logits(values, targets, n_bins=n_bins) for key, values in all_logits.items()}
     intervals = {key: score_intervals(values, targets, n_bins=n_bins) for key, values in all_logits.items()}
     nll_change = None
@@ -202,9 +202,9 @@ def _finding(diagnosis: Diagnosis) -> str:
         )
     n, needed = scores["n"], diagnosis.rows_needed
     power = (
-        f"About {_round_up(needed):,} rows would show a gap of {short(SMALL_GAP)} four times of five."
+        f"With about {_round_up(needed):,} rows, the interval of a gap of {short(SMALL_GAP)} would exclude 0 four times of five."
         if needed > n
-        else f"So many rows would show a gap of {short(SMALL_GAP)} at least four times of five."
+        else f"With so many rows, the interval of a gap of {short(SMALL_GAP)} excludes 0 at least four times of five."
     )
     hint = ""
     if gap.low > 0 or gap.high < 0:
