@@ -3,7 +3,7 @@
     python benchmarks/interrupted_compare.py [--kills 20] [--seed 0]
 
 Each time the command is started anew in the same folder and killed with SIGKILL after a random part of the time that the
-undisturbed comparison took; after the last kill it is left to end. The data are generated. Prints, for every kill, what
+undisturbed comparison took; after the last kill it is left to end. A start that ends before its moment is no kill. The data are generated. Prints, for every kill, what
 had been finished by then, and at the end whether the bytes are the same.
 """
 
@@ -73,15 +73,17 @@ def main() -> None:
         whole = time.monotonic() - began
         expected = (folder / "whole" / "results.csv").read_bytes()
         print(f"undisturbed: {whole:.1f} s, {len(expected)} bytes")
-        for kill in range(1, options.kills + 1):
+        kill = 0
+        while kill < options.kills:
             process = start("cut")
-            moment = random.uniform(0.1, 1.0) * whole
+            moment = random.uniform(0.1, 0.9) * whole
             try:
                 process.wait(timeout=moment)
                 end = "had ended by itself"
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
+                kill += 1
                 end = f"killed after {moment:.1f} s"
             done = len(list(folder.glob("cut/*/*/metrics.json")))
             print(f"{kill:2}: {end}; {done} of 6 runs finished", flush=True)
