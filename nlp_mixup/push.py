@@ -36,6 +36,7 @@ from nlp_mixup.record import HUB_ID, RunRecord, read_record
 from nlp_mixup.release import folded, merge_adapters, nll_gain, probe_batch
 
 RELEASE = "release"  # folder of a run in which lies what it publishes
+MARKER = ".nlp-mixup-release"  # stays at home; without it a folder is somebody's own
 # What the package calls a model -> what it is on the Hub.
 BUILT_IN = {"text-cnn": None, "minilm": "sentence-transformers/all-MiniLM-L6-v2"}
 ATTEMPTS, FIRST_WAIT = 3, 1.0
@@ -83,6 +84,7 @@ def prepare_run(run_folder: Path, repo_id: str, *, revision: str | None = None) 
         revision: branch that will be pushed to, for the card's example.
 
     Raises:
+        FileExistsError: its folder ``release`` holds something else.
         FileNotFoundError: it is no finished run, or its weights were not kept.
         ValueError: the id is none, or the run cannot be released; the message says why.
     """
@@ -121,7 +123,7 @@ def prepare_model(
         model: the classifier; a PEFT model's adapters are merged first.
         processing_class: its tokenizer or image processor, or None.
         record: what was measured.
-        folder: is replaced.
+        folder: is made, or replaced where an earlier release lies in it.
         repo_id: ``owner/name``.
         probe: a batch of inputs to verify the folding on, where the processing class makes none.
         revision: branch that will be pushed to.
@@ -132,8 +134,10 @@ def prepare_model(
         tags: for the card.
 
     Raises:
+        FileExistsError: the folder holds something else.
         ValueError: the model carries a temperature already.
     """
+    check_replaceable(folder)
     if revision is not None and re.fullmatch(r"[\w./-]+", revision) is None:
         raise ValueError(f"--revision must be a branch's name, such as main or v1.0, got {revision!r}.")
     model = merge_adapters(model)
@@ -178,10 +182,25 @@ def prepare_model(
     diagram = reliability_png(record, folded=is_folded)
     if diagram is not None:
         (partial / "reliability.png").write_bytes(diagram)
+    files = [path.relative_to(partial) for path in partial.rglob("*") if path.is_file()]
+    (partial / MARKER).touch()
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
-    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    return Upload(repo_id, "model", files, note)
+    return Upload(repo_id, "model", {path.as_posix(): folder / path for path in files}, note)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raises FileExistsError where a release would replace what no release left there.
+
+    >>> check_replaceable(Path("not-there"))
+    """
+    if folder.is_dir() and ((folder / MARKER).is_file() or not any(folder.iterdir())):
+        return
+    if folder.exists():
+        raise FileExistsError(
+            f"{folder} holds files that are no earlier release, and a release would replace them. Move or rename it, then run "
+            "the same command again."
+        )
 
 
 def prepare_metrics(organisation: str) -> list[Upload]:
@@ -214,7 +233,8 @@ def upload(
 
     Args:
         plan: what to upload.
-        private: whether a new repository is private; an existing one stays as it is.
+        private: whether a new repository is private; an existing one stays as it is, and a public one is refused where a
+            private one is asked for.
         revision: branch to commit to; made if it is not there.
         token: instead of the environment's or the stored one.
         message: of the commit.
@@ -223,7 +243,7 @@ def upload(
         What the Hub says of the commit, its address among it.
 
     Raises:
-        ValueError: there is no token, or it stands in one of the files.
+        ValueError: there is no token, or it stands in one of the files, or the repository is public and may not be.
         UploadError: the Hub refused, or could not be reached; no local file is changed.
     """
     token = token or get_token()
@@ -251,7 +271,15 @@ def upload(
             revision=revision,
         )
 
+    def is_public() -> bool:
+        return not api.repo_info(plan.repo_id, repo_type=plan.repo_type).private
+
     _with_retries(plan, make_repository)
+    if private and _with_retries(plan, is_public):
+        raise ValueError(
+            f"{plan.repo_id} is on the Hub already, and public: what is uploaded there can be read by anybody. Nothing was "
+            "uploaded. Make it private in its settings, choose another name, or push without private."
+        )
     if revision is not None:
         _with_retries(plan, make_branch)
     return _with_retries(plan, commit)

@@ -20,7 +20,8 @@ from nlp_mixup.scoring import score_run
 
 # Settings that tell of the machine or the account, and change no number.
 PRIVATE = {
-    *("output_dir", "logging_dir", "run_name", "report_to", "project", "trackio_space_id", "disable_tqdm"),
+    *("output_dir", "logging_dir", "resume_from_checkpoint", "run_name", "report_to", "project", "trackio_space_id"),
+    "disable_tqdm",
     *(
         "hub_model_id",
         "hub_strategy",
@@ -31,7 +32,10 @@ PRIVATE = {
         "push_to_hub",
     ),
 }
-FILES = {"train_file", "validation_file", "test_file", "glove_file"}
+FILES = {
+    *("train_file", "validation_file", "test_file", "glove_file"),
+    *("deepspeed", "fsdp_config", "accelerator_config"),  # a file, or what would stand in it
+}
 IDS = {"dataset_name", "model_name_or_path", "tokenizer_name"}  # of the Hub, or local folders
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -157,16 +161,16 @@ def public_settings(settings: dict[str, Any]) -> tuple[dict[str, Any], frozenset
             continue
         is_folder = name in IDS and re.search(r"[/\\]", value or "") and HUB_ID.fullmatch(value) is None
         public[name] = _without_folders(value, is_file=name in FILES or bool(is_folder))
-        if name in FILES or public[name] != value:
+        if (name in FILES and isinstance(value, str)) or public[name] != value:
             local.add(name)
     return public, frozenset(local)
 
 
 def _without_folders(value: Any, *, is_file: bool = False) -> Any:
     if isinstance(value, dict):
-        return {key: _without_folders(item) for key, item in value.items()}
+        return {key: _without_folders(item, is_file=is_file) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_folders(item) for item in value]
+        return [_without_folders(item, is_file=is_file) for item in value]
     if not isinstance(value, str):
         return value
     name, equals, rest = value.partition("=")  # NAME=FILE[:COLUMN=VALUE] of ood_files

@@ -223,6 +223,15 @@ def test_a_dry_run_uploads_nothing_and_lists_exactly_what_is_then_uploaded(serve
     assert 'revision="v1"' in files["README.md"].decode()
 
 
+def test_what_is_to_be_private_is_not_uploaded_where_all_can_read(server, author, run):
+    author.result("from huggingface_hub import HfApi\nHfApi().create_repo('me/public')")
+    refused = author.push(run, "me/public", "--private")
+    assert refused["error"] is None, refused["error"]
+    assert refused["status"] == 2
+    assert "me/public is on the Hub already, and public" in refused["err"].splitlines()[-1]
+    assert server.files("me/public") == {}
+
+
 def test_no_path_of_the_machine_and_no_account_is_uploaded(server, author, run):
     assert author.push(run, "me/discreet")["status"] is None
     for name, content in server.files("me/discreet").items():

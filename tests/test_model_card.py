@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from conftest import tiny_model
+from conftest import PadCollator, tiny_dataset, tiny_model, training_arguments
 from huggingface_hub import ModelCard
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from run_folders import labels_for, logits_of, texts_of, write_run
 from safetensors.torch import load_file
+from stored_runs import store_run
 from test_release import altered
 from transformers import (
     AutoModelForImageClassification,
@@ -25,6 +26,7 @@ from transformers import (
     ViTImageProcessor,
 )
 
+from nlp_mixup import MixupTrainer
 from nlp_mixup.calibration import Temperature, softmax
 from nlp_mixup.model_card import Released, decide, inert, model_card, plain, threshold_for
 from nlp_mixup.push import prepare_metrics, prepare_model, prepare_run
@@ -249,6 +251,20 @@ def test_a_second_release_replaces_the_first_whole(tmp_path):
     assert not (tmp_path / "run" / ".release.partial").exists()
 
 
+def test_a_folder_of_that_name_which_no_release_made_is_kept(tmp_path):
+    write_run(tmp_path / "run")
+    own = tmp_path / "run" / "release"
+    own.mkdir()
+    prepare_run(tmp_path / "run", "me/one")  # an empty one is nobody's
+    shutil.rmtree(own)
+    own.mkdir()
+    (own / "thesis.tex").write_text("years of work")
+    with pytest.raises(FileExistsError, match="release holds files that are no earlier release"):
+        prepare_run(tmp_path / "run", "me/one")
+    assert [path.name for path in own.iterdir()] == ["thesis.tex"]
+    assert not (tmp_path / "run" / ".release.partial").exists()
+
+
 def test_settings_lose_folders_and_accounts_and_nothing_else():
     given_settings = {
         "train_file": "C:\\Users\\me\\train.csv", "model_name_or_path": "/data/checkpoint/", "dataset_name": "org/data",
@@ -264,6 +280,45 @@ def test_settings_lose_folders_and_accounts_and_nothing_else():
     }  # fmt: skip
     assert "dataset_name" not in local
     assert {"train_file", "model_name_or_path", "tokenizer_name"} <= local
+
+
+def test_settings_that_may_be_files_lose_relative_folders_too():
+    public, local = public_settings(
+        {
+            "resume_from_checkpoint": "secret-person/runs/checkpoint-5", "deepspeed": "secret-person/zero.json",
+            "fsdp_config": {"offload": {"nvme": "secret-person/swap"}, "min_num_params": 0},
+            "accelerator_config": "secret-person\\accelerator.json",
+        }
+    )  # fmt: skip
+    assert public == {
+        "deepspeed": "zero.json", "fsdp_config": {"offload": {"nvme": "swap"}, "min_num_params": 0},
+        "accelerator_config": "accelerator.json",
+    }  # fmt: skip
+    assert local == set(public)
+    assert public_settings({"deepspeed": None, "accelerator_config": {"even_batches": True}})[1] == frozenset()
+
+
+@pytest.mark.parametrize("is_same_model", [True, False])
+def test_a_trainer_publishes_the_numbers_stored_beside_it_only_if_they_are_its_models(tmp_path, is_same_model):
+    held_out = tiny_dataset(240, seed=3)
+    trainer = MixupTrainer(
+        model=tiny_model("bert"), args=training_arguments(tmp_path), eval_dataset=held_out, data_collator=PadCollator()
+    )
+    predicted = trainer.predict(held_out)
+    logits = predicted.predictions if is_same_model else predicted.predictions[::-1]
+    store_run(
+        tmp_path, "mixup", 0, {"validation": (logits, predicted.label_ids), "test": (logits, predicted.label_ids)}
+    )
+    trainer.args.output_dir = str(tmp_path / "mixup" / "seed-0")
+    record = trainer._run_record()
+    assert set(record.logits) == ({"validation", "test"} if is_same_model else {"validation"})
+    assert np.array_equal(record.logits["validation"][0], predicted.predictions)
+
+
+def test_a_metrics_json_of_somebody_else_does_not_stop_a_trainer_from_publishing(tmp_path):
+    (tmp_path / "metrics.json").write_text('{"accuracy": 0.9}')
+    trainer = MixupTrainer(model=tiny_model("bert"), args=training_arguments(tmp_path), data_collator=PadCollator())
+    assert trainer._run_record().logits == {}
 
 
 def test_base_model_is_named_where_it_is_on_the_hub(tmp_path):
