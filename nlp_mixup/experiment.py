@@ -31,6 +31,7 @@ from nlp_mixup.data import load_text_data, tokenize
 from nlp_mixup.models.loading import load_model, load_tokenizer
 from nlp_mixup.ood import load_ood_texts, tokenize_ood
 from nlp_mixup.recipe import RunArguments, settings_of
+from nlp_mixup.record import local_settings
 from nlp_mixup.results import BrokenRun, differing_settings, read_run, write_atomically, write_npz, write_run
 from nlp_mixup.scoring import score_run
 from nlp_mixup.trainer import MixupTrainer
@@ -202,7 +203,12 @@ class Run:
             ood_logits,
             scored.resamples,
             scored.confidence,
-            {**scored.metrics, "label_names": prepared.label_names, "train_runtime": output.metrics["train_runtime"]},
+            {
+                **scored.metrics,
+                "label_names": prepared.label_names,
+                "train_runtime": output.metrics["train_runtime"],
+                "local": local_settings(self.settings),
+            },
         )
         self.drop_checkpoints(keep_models)
 
