@@ -329,6 +329,15 @@ def data_source(record: RunRecord, released: Released) -> dict[str, str | None]:
     }
 
 
+def _no_hub_id(name: str | None) -> str:
+    """A name for front matter that wants an id, which nothing on the Hub can have: two dashes are forbidden there.
+
+    >>> _no_hub_id("my data.csv")
+    'local--my-data.csv'
+    """
+    return "local--" + re.sub(r"[^\w.-]+", "-", plain(name or "unnamed"))
+
+
 def _card_data(record: RunRecord, released: Released, row: Mapping[str, Any] | None) -> ModelCardData:
     source = data_source(record, released)
     results = []
@@ -338,7 +347,7 @@ def _card_data(record: RunRecord, released: Released, row: Mapping[str, Any] | N
             results.append(
                 EvalResult(
                     task_type=released.task,
-                    dataset_type=source["id"] or re.sub(r"[^\w.-]+", "-", plain(source["name"] or "unnamed")),
+                    dataset_type=source["id"] or _no_hub_id(source["name"]),
                     dataset_name=plain(source["name"] or "unnamed data"),
                     dataset_config=None if source["config"] is None else plain(source["config"]),
                     dataset_split=row["split"],
@@ -448,7 +457,7 @@ def _scores_caption(record: RunRecord, split: str, row: Mapping[str, Any]) -> st
     note = "" if split == "test" else " The temperature was fitted on these same rows, so its column is optimistic."
     if redrawn := record.settings.get("label_noise"):
         note += (
-            f" Of all labels, those of the scored rows among them, {redrawn:.0%} were redrawn at random over the classes "
+            f" Of all labels, those of the scored rows among them, {100 * redrawn:g}% were redrawn at random over the classes "
             "(`label_noise`): the scores are those against such labels."
         )
     return (

@@ -317,6 +317,8 @@ def load_classifier(folder: Path, label_names: Sequence[str]) -> tuple[PreTraine
             return _load_adapted(folder, label_names)
     with _loading(folder):
         architecture = (AutoConfig.from_pretrained(folder).architectures or ["no model"])[0]
+    auto_class: Any
+    auto_processor: Any
     if _reads_images(architecture):
         auto_class, auto_processor = AutoModelForImageClassification, AutoImageProcessor
     elif "SequenceClassification" in architecture:

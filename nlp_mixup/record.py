@@ -82,10 +82,11 @@ class RunRecord:
 
     def hub_id(self, name: str) -> str | None:
         """The Hub's id that a setting names; None for a file or folder, and for what is on the Hub under no name."""
-        value = self.settings.get(name)
-        known = BUILT_IN.get(name, {})
-        if value is None or value in known:
-            return known.get(value)
+        value, known = self.settings.get(name), BUILT_IN.get(name, {})
+        if value is None:
+            return None
+        if value in known:
+            return known[value]
         return value if name not in self.local and is_hub_id(value) else None
 
     def arguments_yaml(self) -> str:

@@ -12,6 +12,7 @@ import transformers
 import yaml
 from conftest import PadCollator, tiny_dataset, tiny_model, training_arguments
 from huggingface_hub import ModelCard
+from huggingface_hub.utils import HFValidationError, validate_repo_id
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -364,7 +365,10 @@ def test_what_the_package_brings_itself_is_no_id_of_the_hub():
     for name in ("sklearn-digits", "demo-tweets", "org/a/b", None):
         record = replace(FOUR_ROWS, settings={"dataset_name": name, "model_name_or_path": "resnet-small"})
         assert "](https://huggingface.co" not in str(model_card(record, RELEASED))
-        assert ModelCard(str(model_card(record, RELEASED))).data.datasets is None
+        data = ModelCard(str(model_card(record, RELEASED))).data
+        assert data.datasets is None
+        with pytest.raises(HFValidationError):  # what is named there is no repository of somebody else's
+            validate_repo_id(data.eval_results[0].dataset_type)
     assert "[org/a](https://huggingface.co/datasets/org/a)" in str(
         model_card(replace(FOUR_ROWS, settings={"dataset_name": "org/a"}), RELEASED)
     )
