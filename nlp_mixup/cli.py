@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
     push.add_argument("run_folder", nargs="?", metavar="RUN_FOLDER", help="such as runs/quickstart/mixup/seed-0")
     push.add_argument("repo_id", nargs="?", metavar="OWNER/NAME", help="the repository; made if it is not there")
     push.add_argument("--metrics", metavar="ORG", help="publish the Spaces ORG/ece and ORG/oe instead of a run")
-    push.add_argument("--private", action="store_true", help="make a new repository private")
+    push.add_argument("--private", action="store_true", help="make a new repository private; a public one is refused")
     push.add_argument("--revision", help="branch to commit to; made if it is not there (default: main)")
     push.add_argument("--dry-run", action="store_true", help="write and list what would be uploaded, and stop")
 

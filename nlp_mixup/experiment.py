@@ -31,6 +31,7 @@ from nlp_mixup.data import digest, load_text_data, tokenize
 from nlp_mixup.models.loading import load_model, load_tokenizer
 from nlp_mixup.ood import load_ood_texts, tokenize_ood
 from nlp_mixup.recipe import RunArguments, settings_of
+from nlp_mixup.record import local_settings
 from nlp_mixup.results import BrokenRun, differing_settings, read_run, write_atomically, write_npz, write_run
 from nlp_mixup.scoring import score_run
 from nlp_mixup.trainer import MixupTrainer
@@ -217,6 +218,7 @@ class Run:
                 "digests": prepared.digests,
                 "world_size": trainer.args.world_size,
                 "train_runtime": output.metrics["train_runtime"],
+                "local": local_settings(self.settings),
             },
         )
         self.drop_checkpoints(keep_models)

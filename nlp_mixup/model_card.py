@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import transformers
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from numpy.typing import NDArray
 from scipy.stats import binomtest
@@ -24,7 +23,8 @@ from scipy.stats import binomtest
 from nlp_mixup.arguments import DataArguments, MixupTrainingArguments, ModelArguments
 from nlp_mixup.calibration import reliability_table, risk_coverage, softmax, top_label
 from nlp_mixup.figures import reliability_figure
-from nlp_mixup.record import RunRecord
+from nlp_mixup.record import BUILT_IN, RunRecord, is_hub_id
+from nlp_mixup.results import installed_versions
 
 TEMPLATE = Path(__file__).with_suffix(".md")
 EDGES = "equal width, closed on the right (lo, hi]; a confidence of exactly 0 is in the first"
@@ -50,10 +50,13 @@ INDEXED = {
 }
 BINNED = ("ece", "oe")
 SHOWN_SETTINGS = (
-    *("mixup_level", "mixup_layer", "mixup_lambda_per", "mixup_carrier", "mixup_mode", "mixup_probability"),
+    *("mixup_level", "mixup_layer", "mixup_pixels", "mixup_lambda_per", "mixup_carrier", "mixup_mode"),
+    "mixup_probability",
     *("mixup_off_epoch", "mixup_clean_weight", "confidence_penalty", "label_smoothing_factor", "num_train_epochs"),
-    *("max_steps", "learning_rate", "lr_scheduler_type", "warmup_steps", "weight_decay", "per_device_train_batch_size"),
-    *("gradient_accumulation_steps", "lora_rank", "bf16", "fp16", "max_length", "max_train_samples", "seed"),
+    *("max_steps", "learning_rate", "lr_scheduler_type", "lr_milestones", "lr_milestone_factor", "warmup_steps"),
+    *("optim", "optim_args", "weight_decay", "per_device_train_batch_size", "gradient_accumulation_steps", "lora_rank"),
+    *("bf16", "fp16", "text_pair_column", "max_length", "image_size", "image_augment", "label_noise", "ood_classes"),
+    *("max_train_samples", "seed"),
 )
 ALWAYS_SHOWN = ("num_train_epochs", "learning_rate", "per_device_train_batch_size", "seed")
 MIXUP = (
@@ -67,10 +70,25 @@ TEMPERATURE_SCALING = (
 # Signs that Markdown or HTML may read as more than themselves. Colons before a blank, underscores between letters and
 # single dashes behind something do nothing.
 MEANINGFUL = r"[!-$&'*;<>@\[-^`{-~]|:(?! )|^-|-(?=-)|(?<=-)-|(?<![^\W_])_|_(?![^\W_])"
-SENTENCE_CNN = (
-    "Kim (2014). Convolutional Neural Networks for Sentence Classification. "
-    "[arXiv:1408.5882](https://arxiv.org/abs/1408.5882)"
+CUTMIX = (
+    "Yun, Han, Oh, Chun, Choe and Yoo (2019). CutMix: Regularization Strategy to Train Strong Classifiers with Localizable "
+    "Features. [arXiv:1905.04899](https://arxiv.org/abs/1905.04899)"
 )
+# Architectures that transformers lacks, and who described them.
+ARCHITECTURES = {
+    "TextCNNForSequenceClassification": (
+        "Kim (2014). Convolutional Neural Networks for Sentence Classification. "
+        "[arXiv:1408.5882](https://arxiv.org/abs/1408.5882)"
+    ),
+    "SmallImageResNetForImageClassification": (
+        "He, Zhang, Ren and Sun (2016). Deep Residual Learning for Image Recognition. "
+        "[arXiv:1512.03385](https://arxiv.org/abs/1512.03385)"
+    ),
+    "VGGForImageClassification": (
+        "Simonyan and Zisserman (2015). Very Deep Convolutional Networks for Large-Scale Image Recognition. "
+        "[arXiv:1409.1556](https://arxiv.org/abs/1409.1556)"
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -86,11 +104,13 @@ class Released:
         folding_note: what was folded and how exactly, or why nothing was, in plain words.
         base_model: id on the Hub of the model that was fine-tuned.
         remote_code: the file of code that the repository carries, for an architecture that transformers lacks.
+        code_module: the module of nlp_mixup that this file is, where it is one.
         revision: the branch that is pushed to, where it is not main.
         language: of the texts.
         license: of the weights.
         tags: more tags.
         dataset: id on the Hub of the data set, where the run's settings do not name it.
+        dataset_name: its name, where it is not on the Hub.
     """
 
     repo_id: str
@@ -101,11 +121,13 @@ class Released:
     folding_note: str
     base_model: str | None = None
     remote_code: str | None = None
+    code_module: str | None = None
     revision: str | None = None
     language: str | None = None
     license: str | None = None
     tags: tuple[str, ...] = ()
     dataset: str | None = None
+    dataset_name: str | None = None
 
     @property
     def calibration(self) -> str:
@@ -162,6 +184,7 @@ def model_card(record: RunRecord, released: Released) -> ModelCard:
         example_input='"..."' if released.task == "text-classification" else '"image.png"',
         probabilities=_probabilities(released, row),
         remote_code=released.remote_code,
+        code_module=released.code_module,
         scores=_score_table(record, split, calibration) if row else "",
         scores_caption=_scores_caption(record, split, row) if row else "",
         scores_notes=_verdicts(record, split) if row else "",
@@ -169,7 +192,7 @@ def model_card(record: RunRecord, released: Released) -> ModelCard:
         decisions=_decision_table(decisions),
         decisions_caption=_decisions_caption(record, decisions),
         ood=_ood_table(record, calibration),
-        ood_caption=_ood_caption(row),
+        ood_caption=_ood_caption(record, released, row),
         training=_training(record, released, source),
         labels=_labels(record),
         limits=_limits(record, released),
@@ -177,8 +200,9 @@ def model_card(record: RunRecord, released: Released) -> ModelCard:
             f"- {line}"
             for line in (
                 MIXUP,
+                *([CUTMIX] if _is_cutmix(record) else []),
                 *([TEMPERATURE_SCALING] if released.folded else []),
-                *([SENTENCE_CNN] if released.remote_code else []),
+                *([ARCHITECTURES[released.architecture]] if released.architecture in ARCHITECTURES else []),
             )
         ),
     )
@@ -292,17 +316,26 @@ def inert(text: Any, limit: int = 120) -> str:
 def data_source(record: RunRecord, released: Released) -> dict[str, str | None]:
     """The data set's name and, where it is on the Hub, its id, configuration and revision."""
     settings = record.settings
-    name = released.dataset or settings.get("dataset_name")
-    is_id = re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name or "") is not None
-    on_hub = is_id and "dataset_name" not in record.local and name != "demo-tweets"
-    if name is None and "train_file" in settings:
-        name = settings["train_file"]
+    given = released.dataset or released.dataset_name
+    if given is not None:
+        hub_id = given if released.dataset and is_hub_id(given) else None
+    else:
+        hub_id = record.hub_id("dataset_name")
     return {
-        "name": name,
-        "id": name if on_hub else None,
+        "name": given or settings.get("dataset_name") or settings.get("train_file"),
+        "id": hub_id,
         "config": settings.get("dataset_config_name"),
         "revision": settings.get("dataset_revision"),
     }
+
+
+def _no_hub_id(name: str | None) -> str:
+    """A name for front matter that wants an id, which nothing on the Hub can have: two dashes are forbidden there.
+
+    >>> _no_hub_id("my data.csv")
+    'local--my-data.csv'
+    """
+    return "local--" + re.sub(r"[^\w.-]+", "-", plain(name or "unnamed"))
 
 
 def _card_data(record: RunRecord, released: Released, row: Mapping[str, Any] | None) -> ModelCardData:
@@ -314,7 +347,7 @@ def _card_data(record: RunRecord, released: Released, row: Mapping[str, Any] | N
             results.append(
                 EvalResult(
                     task_type=released.task,
-                    dataset_type=source["id"] or re.sub(r"[^\w.-]+", "-", plain(source["name"] or "unnamed")),
+                    dataset_type=source["id"] or _no_hub_id(source["name"]),
                     dataset_name=plain(source["name"] or "unnamed data"),
                     dataset_config=None if source["config"] is None else plain(source["config"]),
                     dataset_split=row["split"],
@@ -325,7 +358,13 @@ def _card_data(record: RunRecord, released: Released, row: Mapping[str, Any] | N
                     metric_args=bins,
                 )
             )
-    tags = ["nlp-mixup", "calibration", *(["mixup"] if _alpha(record) > 0 else []), *map(plain, released.tags)]
+    tags = [
+        "nlp-mixup",
+        "calibration",
+        *(["mixup"] if _alpha(record) > 0 else []),
+        *(["cutmix"] if _is_cutmix(record) else []),
+        *map(plain, released.tags),
+    ]
     return ModelCardData(
         base_model=released.base_model,
         datasets=[source["id"]] if source["id"] else None,
@@ -344,11 +383,16 @@ def _alpha(record: RunRecord) -> float:
     return float(record.settings.get("mixup_alpha") or 0.0)
 
 
+def _is_cutmix(record: RunRecord) -> bool:
+    return _alpha(record) > 0 and record.settings.get("mixup_pixels") == "cutmix"
+
+
 def _summary(record: RunRecord, released: Released, source: Mapping[str, str | None]) -> str:
     n_classes = len(record.metrics["label_names"])
     kind = "text" if released.task == "text-classification" else "image"
     start = f", fine-tuned from {_link(released.base_model, '')}" if released.base_model else ""
-    mixup = f"with mixup (α = {_alpha(record):g})" if _alpha(record) > 0 else "without mixup"
+    method = "CutMix" if _is_cutmix(record) else "mixup"
+    mixup = f"with {method} (α = {_alpha(record):g})" if _alpha(record) > 0 else "without mixup"
     article = "An" if kind == "image" else "A"
     return (
         f"{article} {kind} classifier ({inert(released.architecture)}, {released.n_parameters:,} weights, {n_classes} classes)"
@@ -411,6 +455,11 @@ def _with_interval(record: RunRecord, row: Mapping[str, Any], score: str) -> str
 def _scores_caption(record: RunRecord, split: str, row: Mapping[str, Any]) -> str:
     held_out = "held-out" if split == "test" else "validation"
     note = "" if split == "test" else " The temperature was fitted on these same rows, so its column is optimistic."
+    if redrawn := record.settings.get("label_noise"):
+        note += (
+            f" Of all labels, those of the scored rows among them, {100 * redrawn:g}% were redrawn at random over the classes "
+            "(`label_noise`): the scores are those against such labels."
+        )
     return (
         f"Measured on the {row['n']:,} {held_out} rows of the split `{split}`, seed {record.metrics['seed']}. In brackets: 95 % "
         f"intervals over resampled rows. ECE, OE and MCE use {row['n_bins']} bins of the winning score, {EDGES}.{note}"
@@ -481,25 +530,31 @@ def _ood_table(record: RunRecord, calibration: str) -> str:
     return "\n".join(lines) if len(lines) > 2 else ""
 
 
-def _ood_caption(row: Mapping[str, Any] | None) -> str:
+def _ood_caption(record: RunRecord, released: Released, row: Mapping[str, Any] | None) -> str:
     familiar = f" (on its own {row['split']} rows: {row['confidence']:.3f})" if row else ""
+    is_text = released.task == "text-classification"
+    meanings = {
+        "noise": "random tokens" if is_text else "Gaussian pixels with the training images' mean and spread",
+        "uniform": "" if is_text else "pixels drawn evenly from their whole range",
+        "held-out": "rows of classes that it was not trained on",
+    }
+    told = [f"`{name}` is {meanings[name]}" for name in record.metrics["ood"] if meanings.get(name)]
     return (
         "How sure the released model is of inputs that belong to none of its classes"
         f"{familiar}, and how well a score tells them from its own: the winning probability, or the energy of the logits. AUROC: "
-        "1 is best, 0.5 is chance. FPR95: share of foreign inputs accepted where 95 % of its own are; 0 is best. `noise` is "
-        "random tokens, or random pixels."
+        "1 is best, 0.5 is chance. FPR95: share of foreign inputs accepted where 95 % of its own are; 0 is best."
+        + "".join(f" {sentence}." for sentence in told)
     )
 
 
 def _training(record: RunRecord, released: Released, source: Mapping[str, str | None]) -> str:
     settings, metrics = record.settings, record.metrics
+    method = "CutMix" if _is_cutmix(record) else "mixup"
     lines = [
         f"arm `{_code(metrics['arm'])}`, "
-        + (f"mixup with λ ~ Beta({_alpha(record):g}, {_alpha(record):g})" if _alpha(record) > 0 else "no mixup"),
+        + (f"{method} with λ ~ Beta({_alpha(record):g}, {_alpha(record):g})" if _alpha(record) > 0 else "no mixup"),
         f"data: {_data_name(source)}",
-        f"starting point: {_link(released.base_model, '') if released.base_model else 'weights drawn at random'}"
-        if released.base_model or released.remote_code
-        else f"starting point: {inert(settings.get('model_name_or_path', 'not named'))}",
+        f"starting point: {_starting_point(record, released)}",
     ]
     shown = []
     for name in SHOWN_SETTINGS:
@@ -512,7 +567,10 @@ def _training(record: RunRecord, released: Released, source: Mapping[str, str | 
         lines.append(f"scored weights: {inert(metrics['rows'][0]['selection'])}")
     if metrics.get("train_runtime"):
         lines.append(f"training time: {metrics['train_runtime']:,.0f} s")
-    lines.append(f"versions: nlp_mixup {inert(metrics['version'])}, transformers {transformers.__version__}")
+    stored = metrics.get("versions")
+    named = {"nlp_mixup": metrics["version"], **(stored or installed_versions())}
+    when = "" if stored else " when it was released"
+    lines.append(f"versions{when}: {', '.join(f'{name} {inert(version)}' for name, version in named.items())}")
     text = "\n".join(f"- {line}" for line in lines)
     if not settings.keys() & {"dataset_name", "train_file"}:  # trained by a script, whose data and model are its own
         return f"{text}\n\nThe trainer's settings are in `arguments.yaml`."
@@ -520,6 +578,18 @@ def _training(record: RunRecord, released: Released, source: Mapping[str, str | 
         f"{text}\n\nAll other settings are in `arguments.yaml`, which is a recipe. To train it again, with the data at hand:\n\n"
         "```\nnlp-mixup train arguments.yaml --output_dir FOLDER\n```"
     )
+
+
+def _starting_point(record: RunRecord, released: Released) -> str:
+    name = record.settings.get("model_name_or_path")
+    if released.base_model:
+        return _link(released.base_model, "")
+    if name in BUILT_IN["model_name_or_path"]:
+        vectors = record.settings.get("glove_file")
+        return (
+            f"word vectors of {inert(vectors)}, other weights drawn at random" if vectors else "weights drawn at random"
+        )
+    return inert(name or "not named")
 
 
 def _labels(record: RunRecord) -> str:
@@ -535,7 +605,7 @@ def _limits(record: RunRecord, released: Released) -> str:
         "Calibration holds on average over rows like the scored ones: not for every class, group of people, topic or source, none "
         "of which was measured here.",
         "Under other data the numbers above do not hold; measure again with labelled rows of your own: "
-        f"`nlp-mixup evaluate {released.repo_id}`.",
+        f"`nlp-mixup evaluate {released.repo_id}{' --trust_remote_code' if released.remote_code else ''}`.",
         "One training run with one seed: another seed gives other numbers.",
     ]
     if released.folded:

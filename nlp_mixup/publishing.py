@@ -22,6 +22,8 @@ else:
 
 logger = logging.get_logger(__name__)
 
+SAME_LOGITS = 1e-3  # of the largest: how far one model's logits may differ between two runs over the same rows
+
 
 class PushMixin(_Base):
     """The part of `MixupMixin` that publishes."""
@@ -47,15 +49,16 @@ class PushMixin(_Base):
         """Publishes the model as ``nlp-mixup push`` does; what is published lies in ``output_dir/release``.
 
         The temperature is fitted on ``eval_dataset`` and folded into the published weights if that is known to help; the
-        trainer keeps its own weights, but for PEFT adapters, which are merged and cannot be trained on. In the folder of
-        a finished run, what that run stored is published. ``training_args.bin``, a pickle, never is.
+        trainer keeps its own weights, but for PEFT adapters, which are merged and cannot be trained on. What a finished
+        run stored in ``output_dir`` is published if this model predicts the same on ``eval_dataset``, else only what
+        these predictions give. ``training_args.bin``, a pickle, never is.
 
         Args:
             commit_message: of the commit.
             blocking: wait for the upload; otherwise a future is returned.
             token: instead of the environment's or the stored one.
             revision: branch to commit to.
-            private: whether a new repository is private.
+            private: whether a new repository is private, by default ``hub_private_repo``; a public one is then refused.
             language: of the texts, for the card.
             license: of the weights, for the card.
             tags: for the card.
@@ -70,16 +73,19 @@ class PushMixin(_Base):
             What the Hub says of the commit, or a future of it; None on all processes but the first.
 
         Raises:
+            FileExistsError: ``output_dir/release`` holds something else.
             ValueError: there is no token, or the weights are spread over several processes.
             UploadError: the upload did not finish; the message says how to go on.
         """
-        from nlp_mixup.push import RELEASE, prepare_model, upload
+        from nlp_mixup.push import RELEASE, check_replaceable, prepare_model, upload
 
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             raise ValueError(
                 "The weights are spread over several processes, where no temperature can be folded in. Save them with "
                 "trainer.save_model(), load them in one process, and push with nlp_mixup.push.prepare_model and upload."
             )
+        folder = Path(str(self.args.output_dir)) / RELEASE
+        check_replaceable(folder)
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
         if self.hub_model_id is None:
             self.init_hf_repo(token=token, private=private)
@@ -96,20 +102,21 @@ class PushMixin(_Base):
             model,
             self.processing_class,
             record,
-            Path(str(self.args.output_dir)) / RELEASE,
+            folder,
             str(self.hub_model_id),
             probe=probe,
             revision=revision or self.args.hub_revision,
             base_model=finetuned_from,
-            dataset=_first(dataset_tags) or _first(dataset),
+            dataset=_first(dataset_tags),
+            dataset_name=_first(dataset),
             language=language,
             license=license,
             tags=[tags] if isinstance(tags, str) else tags or [],
         )
         logger.info(str(plan))
         settings: dict[str, Any] = {
-            "private": private, "revision": revision or self.args.hub_revision, "token": token,
-            "message": commit_message or "End of training",
+            "private": self.args.hub_private_repo if private is None else private,
+            "revision": revision or self.args.hub_revision, "token": token, "message": commit_message or "End of training",
         }  # fmt: skip
         if not blocking:
             return HfApi().run_as_future(upload, plan, **settings)
@@ -123,13 +130,14 @@ class PushMixin(_Base):
         )
 
     def _run_record(self) -> RunRecord:
-        """What the run in output_dir stored, or the scores of `eval_dataset`, on every process."""
+        """What the run in output_dir stored of this model, or the scores of `eval_dataset`, on every process."""
         from nlp_mixup.model_card import DEFAULTS, SHOWN_SETTINGS
-        from nlp_mixup.record import read_record, scored_record
+        from nlp_mixup.record import scored_record
 
-        folder = Path(str(self.args.output_dir))
-        if (folder / "metrics.json").is_file():
-            return read_record(folder)
+        logits, labels = self._evaluation_logits()
+        stored = self._stored_record(logits, labels)
+        if stored is not None:
+            return stored
         model: Any = self.model
         config = model.config
         settings = {"model_name_or_path": config._name_or_path} if config._name_or_path else {}
@@ -139,7 +147,6 @@ class PushMixin(_Base):
             value = value.value if isinstance(value, Enum) else value
             if value != DEFAULTS.get(name):
                 settings[name] = value
-        logits, labels = self._evaluation_logits()
         return scored_record(
             logits,
             labels,
@@ -148,6 +155,31 @@ class PushMixin(_Base):
             arm="mixup" if settings["mixup_alpha"] > 0 else "no_mixup",
             seed=self.args.seed,
         )
+
+    def _stored_record(self, logits: Any, labels: Any) -> RunRecord | None:
+        """The record in output_dir, if its validation predictions are those of this model."""
+        from nlp_mixup.record import read_record
+
+        folder = Path(str(self.args.output_dir))
+        if not (folder / "metrics.json").is_file():
+            return None
+        try:
+            record = read_record(folder)
+        except (ValueError, OSError) as error:
+            logger.warning(f"What a run stored in {folder} is not published: {error}")
+            return None
+        if "validation" in record.logits and logits is not None:
+            stored_logits, stored_labels = record.logits["validation"]
+            if stored_logits.shape == logits.shape and np.array_equal(stored_labels, labels):
+                # Batches of another size round otherwise, by less than any training changes.
+                allowed = SAME_LOGITS * np.abs(stored_logits).max()
+                if np.abs(stored_logits - logits).max() <= allowed:
+                    return record
+        logger.warning(
+            f"The numbers that a run stored in {folder} are not published: they are not those of this model on eval_dataset, "
+            "from which the card is made instead."
+        )
+        return None
 
     def _held_out(self) -> Any:
         """The evaluation rows; of several sets the first."""

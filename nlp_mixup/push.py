@@ -20,6 +20,7 @@ import torch
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.utils import validate_repo_id
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -31,13 +32,11 @@ from transformers import (
 
 from nlp_mixup.metrics import METRICS, metric_path
 from nlp_mixup.model_card import Released, model_card, reliability_png
-from nlp_mixup.models import TextCNNConfig, TextCNNForSequenceClassification
-from nlp_mixup.record import HUB_ID, RunRecord, read_record
+from nlp_mixup.record import HUB_ID, RunRecord, is_hub_id, read_record
 from nlp_mixup.release import folded, merge_adapters, nll_gain, probe_batch
 
 RELEASE = "release"  # folder of a run in which lies what it publishes
-# What the package calls a model -> what it is on the Hub.
-BUILT_IN = {"text-cnn": None, "minilm": "sentence-transformers/all-MiniLM-L6-v2"}
+MARKER = ".nlp-mixup-release"  # stays at home; without it a folder is somebody's own
 ATTEMPTS, FIRST_WAIT = 3, 1.0
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
 Result = TypeVar("Result")
@@ -83,6 +82,7 @@ def prepare_run(run_folder: Path, repo_id: str, *, revision: str | None = None) 
         revision: branch that will be pushed to, for the card's example.
 
     Raises:
+        FileExistsError: its folder ``release`` holds something else.
         FileNotFoundError: it is no finished run, or its weights were not kept.
         ValueError: the id is none, or the run cannot be released; the message says why.
     """
@@ -108,6 +108,7 @@ def prepare_model(
     revision: str | None = None,
     base_model: str | None = None,
     dataset: str | None = None,
+    dataset_name: str | None = None,
     language: str | None = None,
     license: str | None = None,
     tags: Sequence[str] = (),
@@ -121,19 +122,22 @@ def prepare_model(
         model: the classifier; a PEFT model's adapters are merged first.
         processing_class: its tokenizer or image processor, or None.
         record: what was measured.
-        folder: is replaced.
+        folder: is made, or replaced where an earlier release lies in it.
         repo_id: ``owner/name``.
         probe: a batch of inputs to verify the folding on, where the processing class makes none.
         revision: branch that will be pushed to.
         base_model: id on the Hub of the model that was fine-tuned, where the run's settings do not name it.
-        dataset: the data's name or id, likewise.
+        dataset: id on the Hub of the data set, likewise.
+        dataset_name: its name, where it is not on the Hub.
         language: of the texts, such as ``en``.
         license: of the weights, such as ``apache-2.0``.
         tags: for the card.
 
     Raises:
+        FileExistsError: the folder holds something else.
         ValueError: the model carries a temperature already.
     """
+    check_replaceable(folder)
     if revision is not None and re.fullmatch(r"[\w./-]+", revision) is None:
         raise ValueError(f"--revision must be a branch's name, such as main or v1.0, got {revision!r}.")
     model = merge_adapters(model)
@@ -143,12 +147,12 @@ def prepare_model(
             "its logits. Push the weights from before folding."
         )
     architecture = type(model).__name__
-    is_image = architecture.endswith("ForImageClassification")
-    remote_code = None
-    if isinstance(model, TextCNNForSequenceClassification):
-        TextCNNConfig.register_for_auto_class()
-        TextCNNForSequenceClassification.register_for_auto_class("AutoModelForSequenceClassification")
-        remote_code = "text_cnn.py"
+    is_image = _reads_images(architecture) or model.main_input_name == "pixel_values"
+    auto_class = "AutoModelForImageClassification" if is_image else "AutoModelForSequenceClassification"
+    code_module = type(model).__module__ if type(model).__module__.startswith("nlp_mixup.") else None
+    if code_module is not None:  # save_pretrained then adds the file of the class
+        type(model.config).register_for_auto_class()
+        type(model).register_for_auto_class(auto_class)
 
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
@@ -166,22 +170,39 @@ def prepare_model(
         folded=is_folded,
         folding_note=note,
         base_model=_base_model(record, base_model),
-        remote_code=remote_code,
+        remote_code=_remote_code(partial, auto_class),
+        code_module=code_module,
         revision=revision,
         language=language,
         license=license,
         tags=tuple(tags),
         dataset=dataset,
+        dataset_name=dataset_name,
     )
     model_card(record, released).save(partial / "README.md")
     (partial / "arguments.yaml").write_text(record.arguments_yaml(), encoding="utf-8")
     diagram = reliability_png(record, folded=is_folded)
     if diagram is not None:
         (partial / "reliability.png").write_bytes(diagram)
+    files = [path.relative_to(partial) for path in partial.rglob("*") if path.is_file()]
+    (partial / MARKER).touch()
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
-    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-    return Upload(repo_id, "model", files, note)
+    return Upload(repo_id, "model", {path.as_posix(): folder / path for path in files}, note)
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raises FileExistsError where a release would replace what no release left there.
+
+    >>> check_replaceable(Path("not-there"))
+    """
+    if folder.is_dir() and ((folder / MARKER).is_file() or not any(folder.iterdir())):
+        return
+    if folder.exists():
+        raise FileExistsError(
+            f"{folder} holds files that are no earlier release, and a release would replace them. Move or rename it, then run "
+            "the same command again."
+        )
 
 
 def prepare_metrics(organisation: str) -> list[Upload]:
@@ -214,7 +235,8 @@ def upload(
 
     Args:
         plan: what to upload.
-        private: whether a new repository is private; an existing one stays as it is.
+        private: whether a new repository is private; an existing one stays as it is, and a public one is refused where a
+            private one is asked for.
         revision: branch to commit to; made if it is not there.
         token: instead of the environment's or the stored one.
         message: of the commit.
@@ -223,7 +245,7 @@ def upload(
         What the Hub says of the commit, its address among it.
 
     Raises:
-        ValueError: there is no token, or it stands in one of the files.
+        ValueError: there is no token, or it stands in one of the files, or the repository is public and may not be.
         UploadError: the Hub refused, or could not be reached; no local file is changed.
     """
     token = token or get_token()
@@ -251,7 +273,15 @@ def upload(
             revision=revision,
         )
 
+    def is_public() -> bool:
+        return not api.repo_info(plan.repo_id, repo_type=plan.repo_type).private
+
     _with_retries(plan, make_repository)
+    if private and _with_retries(plan, is_public):
+        raise ValueError(
+            f"{plan.repo_id} is on the Hub already, and public: what is uploaded there can be read by anybody. Nothing was "
+            "uploaded. Make it private in its settings, choose another name, or push without private."
+        )
     if revision is not None:
         _with_retries(plan, make_branch)
     return _with_retries(plan, commit)
@@ -276,16 +306,43 @@ def load_classifier(folder: Path, label_names: Sequence[str]) -> tuple[PreTraine
 
     Raises:
         ImportError: adapters without peft.
-        ValueError: it is no classifier.
+        ValueError: it is no classifier, or its files are damaged.
     """
+    # Their classes register themselves with the Auto classes.
+    import nlp_mixup.models
+    import nlp_mixup.vision.models  # noqa: F401
+
     if (folder / "adapter_config.json").is_file():
-        return _load_adapted(folder, label_names)
-    architecture = (AutoConfig.from_pretrained(folder).architectures or ["no model"])[0]
-    if architecture.endswith("ForSequenceClassification"):
-        return AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
-    if architecture.endswith("ForImageClassification"):
-        return AutoModelForImageClassification.from_pretrained(folder), AutoImageProcessor.from_pretrained(folder)
-    raise ValueError(f"{folder} holds {architecture}, which is neither a text nor an image classifier.")
+        with _loading(folder):
+            return _load_adapted(folder, label_names)
+    with _loading(folder):
+        architecture = (AutoConfig.from_pretrained(folder).architectures or ["no model"])[0]
+    auto_class: Any
+    auto_processor: Any
+    if _reads_images(architecture):
+        auto_class, auto_processor = AutoModelForImageClassification, AutoImageProcessor
+    elif "SequenceClassification" in architecture:
+        auto_class, auto_processor = AutoModelForSequenceClassification, AutoTokenizer
+    else:
+        raise ValueError(f"{folder} holds {architecture}, which is neither a text nor an image classifier.")
+    with _loading(folder):
+        model, info = auto_class.from_pretrained(folder, output_loading_info=True)
+        if missing := sorted(info["missing_keys"]):
+            raise ValueError(f"it has no weights for {', '.join(missing[:4])}, which would be random")
+        return model, auto_processor.from_pretrained(folder)
+
+
+@contextlib.contextmanager
+def _loading(folder: Path) -> Iterator[None]:
+    """Turns what is said of weights that cannot be loaded, often a page, into a line."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise ValueError(
+            f"{folder} cannot be loaded: {reason.rstrip('.')}. Copy its files once more from where they are whole, or train the "
+            "run again elsewhere, with --keep_models last."
+        ) from error
 
 
 def _load_adapted(folder: Path, label_names: Sequence[str]) -> tuple[Any, Any]:
@@ -308,6 +365,18 @@ def _load_adapted(folder: Path, label_names: Sequence[str]) -> tuple[Any, Any]:
         base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True
     )
     return PeftModel.from_pretrained(model, str(folder)), tokenizer
+
+
+def _reads_images(architecture: str) -> bool:
+    """Whether a class of models, whose name may end in WithTeacher or Learned, classifies images."""
+    return "ImageClassification" in architecture
+
+
+def _remote_code(folder: Path, auto_class: str) -> str | None:
+    """The file in a saved model's folder that holds its class, where transformers lacks it."""
+    name = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("auto_map", {}).get(auto_class)
+    file = f"{name.split('.')[0]}.py" if name else ""
+    return file if file and (folder / file).is_file() else None
 
 
 @contextlib.contextmanager
@@ -345,11 +414,8 @@ def _folded_if_it_helps(
 def _base_model(record: RunRecord, given: str | None) -> str | None:
     """The Hub's id of the model that was fine-tuned; None for a local folder or weights drawn at random."""
     if given is not None:
-        return None if Path(given).exists() or re.fullmatch(r"[\w.-]+(/[\w.-]+)?", given) is None else given
-    name = record.settings.get("model_name_or_path")
-    if name is None or "model_name_or_path" in record.local:
-        return None
-    return BUILT_IN.get(name, name)
+        return given if is_hub_id(given) and not Path(given).exists() else None
+    return record.hub_id("model_name_or_path")
 
 
 def _forget_folders(folder: Path) -> None:
@@ -390,10 +456,10 @@ def _failure(plan: Upload, error: BaseException, status: int | None) -> str:
         401: "The token is missing, expired or mistyped: hf auth login, or HF_TOKEN",
         403: f"The token may not write to {plan.repo_id}: use one with write access",
         404: f"There is no {plan.repo_id}, or the token may not see it",
-        409: f"{plan.repo_id} is being changed by somebody else, or its name is taken",
+        **dict.fromkeys((409, 412), f"{plan.repo_id} is being changed by somebody else, or its name is taken"),
         413: "A file is too large for the Hub",
     }.get(status or 0, "The server may be busy, or the network down")
     return (
-        f"The upload to {plan.repo_id} did not finish: {what}. {advice}. Every local file is as it was, and nothing half-done is "
-        "visible on the Hub. To go on, run the same command again."
+        f"The upload to {plan.repo_id} did not finish: {what}. {advice}. Every local file is as it was, and none is on the Hub; "
+        "a repository or branch that was just made for them stays there, empty. To go on, run the same command again."
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,8 @@ from nlp_mixup.scoring import score_run
 
 # Settings that tell of the machine or the account, and change no number.
 PRIVATE = {
-    *("output_dir", "logging_dir", "run_name", "report_to", "project", "trackio_space_id", "disable_tqdm"),
+    *("output_dir", "logging_dir", "resume_from_checkpoint", "run_name", "report_to", "project", "trackio_space_id"),
+    "disable_tqdm",
     *(
         "hub_model_id",
         "hub_strategy",
@@ -31,9 +32,21 @@ PRIVATE = {
         "push_to_hub",
     ),
 }
-FILES = {"train_file", "validation_file", "test_file", "glove_file"}
+FILES = {
+    *("train_file", "validation_file", "test_file", "glove_file"),
+    *("deepspeed", "fsdp_config", "accelerator_config"),  # a file, or what would stand in it
+}
 IDS = {"dataset_name", "model_name_or_path", "tokenizer_name"}  # of the Hub, or local folders
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+# Setting -> what the package itself brings by that name, and the Hub's id of it where there is one.
+BUILT_IN: dict[str, dict[str, str | None]] = {
+    "model_name_or_path": {
+        "text-cnn": None,
+        "minilm": "sentence-transformers/all-MiniLM-L6-v2",
+        **dict.fromkeys(("resnet-small", "resnet18-32", "resnet34-32", "vgg16-bn", "resnet50")),
+    },
+    "dataset_name": {"demo-tweets": None, "sklearn-digits": None},
+}
 
 
 @dataclass(frozen=True)
@@ -67,6 +80,15 @@ class RunRecord:
         rows = self.metrics["rows"]
         return next((row for row in rows if (row["split"], row["calibration"]) == (split, calibration)), None)
 
+    def hub_id(self, name: str) -> str | None:
+        """The Hub's id that a setting names; None for a file or folder, and for what is on the Hub under no name."""
+        value, known = self.settings.get(name), BUILT_IN.get(name, {})
+        if value is None:
+            return None
+        if value in known:
+            return known[value]
+        return value if name not in self.local and is_hub_id(value) else None
+
     def arguments_yaml(self) -> str:
         """The settings as a recipe: what replaces the pickled arguments."""
         header = (
@@ -99,7 +121,7 @@ def read_record(folder: Path) -> RunRecord:
         if (folder / f"logits-{split}.npz").is_file():
             stored = run.arrays(f"logits-{split}.npz")
             logits[split] = stored["logits"], stored["labels"]
-    public, local = public_settings(run.settings)
+    public, local = public_settings(run.settings, known_local=run.metrics.get("local", ()))
     return RunRecord(run.metrics, public, logits, local)
 
 
@@ -141,8 +163,37 @@ def scored_record(
     return RunRecord(metrics, public, predictions, local)
 
 
-def public_settings(settings: dict[str, Any]) -> tuple[dict[str, Any], frozenset[str]]:
+def is_hub_id(name: str) -> bool:
+    """Whether the Hub could have something of that name.
+
+    >>> is_hub_id("org/data"), is_hub_id("imdb"), is_hub_id("a/b/c")
+    (True, True, False)
+    """
+    return re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is not None
+
+
+def local_settings(settings: Mapping[str, Any]) -> list[str]:
+    """The settings that could name something on the Hub, and name a file or folder of this machine.
+
+    Example:
+        >>> local_settings({"model_name_or_path": ".", "dataset_name": "imdb", "output_dir": "."})
+        ['model_name_or_path']
+    """
+    return sorted(
+        name
+        for name in IDS & settings.keys()
+        if settings[name] not in (None, *BUILT_IN.get(name, ())) and os.path.exists(os.path.expanduser(settings[name]))
+    )
+
+
+def public_settings(
+    settings: dict[str, Any], *, known_local: Collection[str] = ()
+) -> tuple[dict[str, Any], frozenset[str]]:
     """Settings without accounts and folders: a local file is given by its name.
+
+    Args:
+        settings: flat.
+        known_local: those that are known to have been files or folders, which may be gone.
 
     Returns:
         The settings, and the names of those that were local files or folders.
@@ -151,22 +202,22 @@ def public_settings(settings: dict[str, Any]) -> tuple[dict[str, Any], frozenset
         >>> public_settings({"seed": 1, "output_dir": "/home/me/runs", "train_file": "/home/me/private/train.csv"})
         ({'seed': 1, 'train_file': 'train.csv'}, frozenset({'train_file'}))
     """
-    public, local = {}, set()
+    public, local = {}, {*known_local, *local_settings(settings)} & settings.keys()
     for name, value in settings.items():
         if name in PRIVATE:
             continue
-        is_folder = name in IDS and re.search(r"[/\\]", value or "") and HUB_ID.fullmatch(value) is None
-        public[name] = _without_folders(value, is_file=name in FILES or bool(is_folder))
-        if name in FILES or public[name] != value:
+        is_folder = name in IDS and value is not None and (name in local or not is_hub_id(value))
+        public[name] = _without_folders(value, is_file=name in FILES or is_folder)
+        if (name in FILES and isinstance(value, str)) or public[name] != value:
             local.add(name)
     return public, frozenset(local)
 
 
 def _without_folders(value: Any, *, is_file: bool = False) -> Any:
     if isinstance(value, dict):
-        return {key: _without_folders(item) for key, item in value.items()}
+        return {key: _without_folders(item, is_file=is_file) for key, item in value.items()}
     if isinstance(value, list):
-        return [_without_folders(item) for item in value]
+        return [_without_folders(item, is_file=is_file) for item in value]
     if not isinstance(value, str):
         return value
     name, equals, rest = value.partition("=")  # NAME=FILE[:COLUMN=VALUE] of ood_files

@@ -15,6 +15,7 @@ import tempfile
 import zipfile
 import zlib
 from dataclasses import dataclass, fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +142,15 @@ def write_npz(path: Path, **arrays: Any) -> None:
     write_atomically(path, content.getvalue())
 
 
+def installed_versions() -> dict[str, str]:
+    """The versions of the libraries that train.
+
+    >>> list(installed_versions())
+    ['torch', 'transformers']
+    """
+    return {name: version(name) for name in ("torch", "transformers")}
+
+
 def write_run(
     folder: Path,
     named: dict[str, Any],
@@ -168,6 +178,7 @@ def write_run(
     content = {
         "format": FORMAT,
         "version": nlp_mixup.__version__,
+        "versions": installed_versions(),
         "arm": named["arm"],
         "seed": named["seed"],
         **metrics,

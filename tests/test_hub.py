@@ -221,6 +221,70 @@ def test_evaluate_of_a_pushed_model_gives_the_numbers_of_its_card(server, author
     assert record["notes"][0].startswith(told)
 
 
+LOAD_IMAGES = """
+import sys, torch
+import numpy as np
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
+model = AutoModelForImageClassification.from_pretrained({model!r}, **{options!r}).eval()
+processor = AutoImageProcessor.from_pretrained({model!r}, **{options!r})
+images = [Image.fromarray(pixels) for pixels in np.random.default_rng(0).integers(0, 256, (4, 20, 24, 3), np.uint8)]
+with torch.no_grad():
+    logits = model(**processor(images, return_tensors="pt")).logits
+classifier = pipeline("image-classification", model={model!r}, **{options!r})
+result = {{
+    "logits": logits.tolist(), "calibration": getattr(model.config, "calibration", None), "class": type(model).__module__,
+    "scores": [{{entry["label"]: entry["score"] for entry in row}} for row in classifier(images, top_k=10)],
+}}
+"""
+
+
+def test_a_built_in_image_model_is_pushed_with_its_code_and_loaded_by_somebody_else(server, author, reader, tmp_path):
+    settings = ["--output_dir", "digits", "--num_train_epochs", "1", "--noise_samples", "32", "--use_cpu", "true"]
+    command = ["train", "digits-quickstart", "--arm", "mixup", *settings, "--disable_tqdm", "true"]
+    trained = author.run(f"from nlp_mixup import cli\ncli.main({command!r})")
+    assert trained["error"] is None, trained["error"]
+    assert trained["status"] is None, trained["err"]
+    stored = author.result("import json\nresult = json.load(open('digits/mixup/seed-0/metrics.json'))")
+    assert stored["local"] == []
+    assert set(stored["versions"]) == {"torch", "transformers"}
+    pushed = author.push("digits/mixup/seed-0", "me/digits")
+    assert pushed["error"] is None, pushed["error"]
+    assert pushed["status"] is None, pushed["err"]
+    files = server.files("me/digits")
+    assert {"models.py", "config.json", "model.safetensors", "preprocessor_config.json", "README.md"} <= set(files)
+
+    loaded = reader.result(LOAD_IMAGES.format(model="me/digits", options={"trust_remote_code": True}))
+    assert loaded["class"].startswith("transformers_modules")
+    ours = author.result(
+        "import nlp_mixup.vision.models\n" + LOAD_IMAGES.format(model="digits/mixup/seed-0/model", options={})
+    )
+    divisor = loaded["calibration"]["temperature"] if loaded["calibration"] else 1.0
+    assert np.array(loaded["logits"]) * divisor == pytest.approx(np.array(ours["logits"]), rel=1e-5, abs=1e-6)
+    for row, logits in zip(loaded["scores"], loaded["logits"], strict=True):
+        expected = np.exp(logits) / np.exp(logits).sum()
+        assert [row[str(digit)] for digit in range(10)] == pytest.approx(expected.tolist(), abs=1e-6)
+    again = reader.run(LOAD_IMAGES.format(model="me/digits", options={"trust_remote_code": True, "revision": "main"}))
+    assert again["error"] is None, again["error"]
+
+    card = files["README.md"].decode()
+    assert 'pipeline("image-classification", model="me/digits", trust_remote_code=True)' in card
+    assert "`import nlp_mixup.vision.models`" in " ".join(card.split())
+    assert "Deep Residual Learning" in card
+    assert "Sentence Classification" not in card
+    assert "- starting point: weights drawn at random" in card
+    assert "20% were redrawn at random" in card
+    assert "huggingface.co/datasets" not in card
+    assert not {"base_model", "datasets"} & set(ModelCard(card).data.to_dict())
+
+
+def test_a_second_release_of_one_architecture_loads_beside_the_first(server, author, reader):
+    """Each commit brings the code anew, as another module of the same names."""
+    assert author.push("digits/mixup/seed-0", "me/digits-again")["status"] is None
+    loaded = reader.run(LOAD_IMAGES.format(model="me/digits-again", options={"trust_remote_code": True}))
+    assert loaded["error"] is None, loaded["error"]
+
+
 def test_a_dry_run_uploads_nothing_and_lists_exactly_what_is_then_uploaded(server, author, run):
     listed = author.push(run, "me/listed", "--revision", "v1", "--dry-run", HF_TOKEN=None)  # needs no token
     assert listed["error"] is None, listed["error"]
@@ -243,6 +307,15 @@ def test_a_dry_run_uploads_nothing_and_lists_exactly_what_is_then_uploaded(serve
     assert server.files("me/listed", "main") == {}
     assert server.state()["repos"]["me/listed"]["private"] is True
     assert 'revision="v1"' in files["README.md"].decode()
+
+
+def test_what_is_to_be_private_is_not_uploaded_where_all_can_read(server, author, run):
+    author.result("from huggingface_hub import HfApi\nHfApi().create_repo('me/public')")
+    refused = author.push(run, "me/public", "--private")
+    assert refused["error"] is None, refused["error"]
+    assert refused["status"] == 2
+    assert "me/public is on the Hub already, and public" in refused["err"].splitlines()[-1]
+    assert server.files("me/public") == {}
 
 
 def test_no_path_of_the_machine_and_no_account_is_uploaded(server, author, run):
@@ -298,10 +371,11 @@ def test_what_passes_is_tried_again_until_it_works(faults, server, author, run):
         (("POST", "/commit/", 9, 500), {}, "the server answered 500"),
         (("POST", "/commit/", 9, "drop"), {}, "RemoteProtocolError|ReadError|WriteError"),
         (("POST", "/commit/", 9, 409), {}, "409.*being changed by somebody else"),
+        (("POST", "/commit/", 9, 412), {}, "412.*being changed by somebody else"),
         (("POST", "/commit/", 9, 403), {}, "403.*may not write to me/failing"),
         (None, {"HF_TOKEN": "hf_wrong"}, "401.*expired or mistyped: hf auth login"),
     ],
-    ids=["500", "dropped", "409", "403", "401"],
+    ids=["500", "dropped", "409", "412", "403", "401"],
 )
 def test_a_failed_upload_is_one_line_loses_nothing_and_the_next_succeeds(fault, env, message, server, author, run):
     import re
@@ -319,6 +393,7 @@ def test_a_failed_upload_is_one_line_loses_nothing_and_the_next_succeeds(fault, 
     assert failed["err"].rstrip().endswith(lines[0])
     assert re.search(message, lines[0]), lines[0]
     assert "To go on, run the same command again." in lines[0]
+    assert "none is on the Hub; a repository or branch that was just made for them stays there, empty" in lines[0]
     assert "Published" not in failed["out"]
     assert snapshot(run) == before
     assert (run / "release" / "model.safetensors").is_file()

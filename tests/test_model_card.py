@@ -8,28 +8,38 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import torch
+import transformers
 import yaml
-from conftest import tiny_model
+from conftest import PadCollator, tiny_dataset, tiny_model, training_arguments
 from huggingface_hub import ModelCard
+from huggingface_hub.utils import HFValidationError, validate_repo_id
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from run_folders import labels_for, logits_of, texts_of, write_run
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file, save_file
+from stored_runs import store_run
 from test_release import altered
 from transformers import (
     AutoModelForImageClassification,
     AutoModelForSequenceClassification,
+    DeiTConfig,
+    DeiTForImageClassificationWithTeacher,
     ViTConfig,
     ViTForImageClassification,
     ViTImageProcessor,
 )
 
+from nlp_mixup import MixupTrainer
 from nlp_mixup.calibration import Temperature, softmax
+from nlp_mixup.data import DEMO
 from nlp_mixup.model_card import Released, decide, inert, model_card, plain, threshold_for
+from nlp_mixup.models.loading import MINILM, TEXT_CNN
 from nlp_mixup.push import prepare_metrics, prepare_model, prepare_run
-from nlp_mixup.record import public_settings, read_record, scored_record
+from nlp_mixup.record import BUILT_IN, public_settings, read_record, scored_record
 from nlp_mixup.release import folded
+from nlp_mixup.vision.models import BUILT_IN as vision_models
+from nlp_mixup.vision.sources import DIGITS
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 RELEASED = Released("me/model", "text-classification", "BertForSequenceClassification", 10, True, "a note")
@@ -217,6 +227,35 @@ def test_an_image_classifier_is_released_like_a_text_classifier(tmp_path):
     assert len(stored) == 2
 
 
+def test_an_image_classifier_is_told_by_more_than_the_end_of_its_name(tmp_path):
+    _, _, stored = write_run(tmp_path / "run")
+    config = DeiTConfig(
+        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=32, num_labels=3
+    )
+    shutil.rmtree(tmp_path / "run" / "model")
+    DeiTForImageClassificationWithTeacher(config).save_pretrained(tmp_path / "run" / "model")
+    ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "run" / "model")
+    prepare_run(tmp_path / "run", "me/teacher")
+    card = ModelCard((tmp_path / "run" / "release" / "README.md").read_text())
+    assert card.data.pipeline_tag == "image-classification"
+    assert len(stored) == 2
+
+
+def test_damaged_weights_are_one_line(tmp_path):
+    write_run(tmp_path / "run")
+    path = tmp_path / "run" / "model" / "model.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"^\S+model cannot be loaded: .*Copy its files once more") as caught:
+        prepare_run(tmp_path / "run", "me/torn")
+    assert "\n" not in str(caught.value)
+    save_file({name: value for name, value in load(whole).items() if "classifier" not in name}, path, {"format": "pt"})
+    with pytest.raises(
+        ValueError, match=r"it has no weights for classifier\.bias, classifier\.weight, which would be random"
+    ):
+        prepare_run(tmp_path / "run", "me/headless")
+
+
 def test_a_run_that_trained_adapters_is_released_merged(tmp_path):
     peft = pytest.importorskip("peft")
     _, tokenizer, _ = write_run(tmp_path / "run")
@@ -249,6 +288,20 @@ def test_a_second_release_replaces_the_first_whole(tmp_path):
     assert not (tmp_path / "run" / ".release.partial").exists()
 
 
+def test_a_folder_of_that_name_which_no_release_made_is_kept(tmp_path):
+    write_run(tmp_path / "run")
+    own = tmp_path / "run" / "release"
+    own.mkdir()
+    prepare_run(tmp_path / "run", "me/one")  # an empty one is nobody's
+    shutil.rmtree(own)
+    own.mkdir()
+    (own / "thesis.tex").write_text("years of work")
+    with pytest.raises(FileExistsError, match="release holds files that are no earlier release"):
+        prepare_run(tmp_path / "run", "me/one")
+    assert [path.name for path in own.iterdir()] == ["thesis.tex"]
+    assert not (tmp_path / "run" / ".release.partial").exists()
+
+
 def test_settings_lose_folders_and_accounts_and_nothing_else():
     given_settings = {
         "train_file": "C:\\Users\\me\\train.csv", "model_name_or_path": "/data/checkpoint/", "dataset_name": "org/data",
@@ -266,12 +319,120 @@ def test_settings_lose_folders_and_accounts_and_nothing_else():
     assert {"train_file", "model_name_or_path", "tokenizer_name"} <= local
 
 
-def test_base_model_is_named_where_it_is_on_the_hub(tmp_path):
+def test_settings_that_may_be_files_lose_relative_folders_too():
+    public, local = public_settings(
+        {
+            "resume_from_checkpoint": "secret-person/runs/checkpoint-5", "deepspeed": "secret-person/zero.json",
+            "fsdp_config": {"offload": {"nvme": "secret-person/swap"}, "min_num_params": 0},
+            "accelerator_config": "secret-person\\accelerator.json",
+        }
+    )  # fmt: skip
+    assert public == {
+        "deepspeed": "zero.json", "fsdp_config": {"offload": {"nvme": "swap"}, "min_num_params": 0},
+        "accelerator_config": "accelerator.json",
+    }  # fmt: skip
+    assert local == set(public)
+    assert public_settings({"deepspeed": None, "accelerator_config": {"even_batches": True}})[1] == frozenset()
+
+
+@pytest.mark.parametrize("is_same_model", [True, False])
+def test_a_trainer_publishes_the_numbers_stored_beside_it_only_if_they_are_its_models(tmp_path, is_same_model):
+    held_out = tiny_dataset(240, seed=3)
+    trainer = MixupTrainer(
+        model=tiny_model("bert"), args=training_arguments(tmp_path), eval_dataset=held_out, data_collator=PadCollator()
+    )
+    predicted = trainer.predict(held_out)
+    logits = predicted.predictions if is_same_model else predicted.predictions[::-1]
+    store_run(
+        tmp_path, "mixup", 0, {"validation": (logits, predicted.label_ids), "test": (logits, predicted.label_ids)}
+    )
+    trainer.args.output_dir = str(tmp_path / "mixup" / "seed-0")
+    record = trainer._run_record()
+    assert set(record.logits) == ({"validation", "test"} if is_same_model else {"validation"})
+    assert np.array_equal(record.logits["validation"][0], predicted.predictions)
+
+
+def test_a_metrics_json_of_somebody_else_does_not_stop_a_trainer_from_publishing(tmp_path):
+    (tmp_path / "metrics.json").write_text('{"accuracy": 0.9}')
+    trainer = MixupTrainer(model=tiny_model("bert"), args=training_arguments(tmp_path), data_collator=PadCollator())
+    assert trainer._run_record().logits == {}
+
+
+def test_what_the_package_brings_itself_is_no_id_of_the_hub():
+    names = {TEXT_CNN, MINILM, *vision_models}
+    assert set(BUILT_IN["model_name_or_path"]) == names
+    assert set(BUILT_IN["dataset_name"]) == {DEMO, DIGITS}
+    for name in ("sklearn-digits", "demo-tweets", "org/a/b", None):
+        record = replace(FOUR_ROWS, settings={"dataset_name": name, "model_name_or_path": "resnet-small"})
+        assert "](https://huggingface.co" not in str(model_card(record, RELEASED))
+        data = ModelCard(str(model_card(record, RELEASED))).data
+        assert data.datasets is None
+        with pytest.raises(HFValidationError):  # what is named there is no repository of somebody else's
+            validate_repo_id(data.eval_results[0].dataset_type)
+    assert "[org/a](https://huggingface.co/datasets/org/a)" in str(
+        model_card(replace(FOUR_ROWS, settings={"dataset_name": "org/a"}), RELEASED)
+    )
+    assert ModelCard(str(model_card(FOUR_ROWS, replace(RELEASED, dataset_name="tweets")))).data.datasets is None
+    assert ModelCard(str(model_card(FOUR_ROWS, replace(RELEASED, dataset="org/a")))).data.datasets == ["org/a"]
+
+
+def test_folders_that_are_gone_by_now_are_known_from_the_training(tmp_path):
+    write_run(tmp_path / "run", settings={"model_name_or_path": "secret-person/checkpoint", "dataset_name": "mine"})
+    path = tmp_path / "run" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    path.write_text(json.dumps({**metrics, "local": ["dataset_name", "model_name_or_path"]}))
+    record = read_record(tmp_path / "run")
+    assert record.settings["model_name_or_path"] == "checkpoint"
+    assert (record.hub_id("model_name_or_path"), record.hub_id("dataset_name")) == (None, None)
+
+
+def test_the_card_names_the_image_method_and_the_noise_in_the_labels():
+    settings = {
+        "mixup_alpha": 1.0, "mixup_pixels": "cutmix", "label_noise": 0.25, "image_augment": "flip", "image_size": 32,
+        "lr_milestones": [0.3, 0.6], "optim": "sgd", "optim_args": "momentum=0.9", "ood_classes": ["a"],
+        "text_pair_column": "other",
+    }  # fmt: skip
+    scores = {"n": 4, "confidence": 0.5, **{name: {"auroc": 0.5, "fpr95": 1.0} for name in ("msp", "energy")}}
+    metrics = {**FOUR_ROWS.metrics, "ood": {name: {"raw": scores} for name in ("noise", "uniform", "held-out")}}
+    images = replace(RELEASED, task="image-classification", architecture="VGGForImageClassification", folded=False)
+    text = str(model_card(replace(FOUR_ROWS, settings=settings, metrics=metrics), images))
+    for shown in ("image_augment flip", "image_size 32", "optim sgd", "ood_classes ", "text_pair_column other"):
+        assert shown in text
+    for said in (
+        "with CutMix (α = 1)", "CutMix with λ ~ Beta(1, 1)", "arXiv:1905.04899", "25% were redrawn at random",
+        "`noise` is Gaussian pixels", "`uniform` is pixels drawn evenly", "`held-out` is rows of classes", "arXiv:1409.1556",
+        "lr_milestones ", "optim_args ",
+    ):  # fmt: skip
+        assert said in text, said
+    plain_text = str(model_card(FOUR_ROWS, RELEASED))
+    for absent in ("CutMix", "redrawn", "`uniform`", "`noise`"):
+        assert absent not in plain_text
+
+
+def test_the_card_tells_the_versions_that_trained(tmp_path):
+    write_run(tmp_path / "run")
+    path = tmp_path / "run" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    assert metrics["versions"] == {"torch": torch.__version__, "transformers": transformers.__version__}
+    path.write_text(json.dumps({**metrics, "versions": {"torch": "1.2.3", "transformers": "4.5.6"}}))
+    prepare_run(tmp_path / "run", "me/old")
+    card = (tmp_path / "run" / "release" / "README.md").read_text()
+    assert f"- versions: nlp_mixup {metrics['version']}, torch 1.2.3, transformers 4.5.6" in card
+    assert "- versions when it was released: " in str(model_card(FOUR_ROWS, RELEASED))
+
+
+def test_base_model_is_named_where_it_is_on_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my-checkpoint").mkdir()
+    (tmp_path / "runs" / "checkpoint").mkdir(parents=True)
     for name, base in [
         ("distilbert-base-uncased", "distilbert-base-uncased"),
         ("minilm", "sentence-transformers/all-MiniLM-L6-v2"),
         ("text-cnn", None),
+        ("resnet-small", None),
         ("/home/me/checkpoint", None),
+        ("my-checkpoint", None),
+        ("runs/checkpoint", None),
     ]:
         record = scored_record(
             None, None, label_names=["a", "b", "c"], settings={"model_name_or_path": name}, arm="mixup", seed=0

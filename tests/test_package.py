@@ -34,7 +34,7 @@ ARROWS = {
     },
     "label_map": {"rows"},
     "experiment": {
-        *("recipe", "arguments", "trainer", "data", "ood", "models", "calibration", "scoring", "results"),
+        *("recipe", "arguments", "trainer", "data", "ood", "models", "calibration", "scoring", "results", "record"),
         "vision",  # by the task's name
     },
     "recipe": {"arguments"},
@@ -43,9 +43,9 @@ ARROWS = {
     "embeddings": {"architectures", "mixing"},
     "levels": {"architectures", "mixing"},
     "pairing": {"mixing"},
-    "push": {"release", "model_card", "record", "models", "metrics"},
+    "push": {"release", "model_card", "record", "models", "metrics", "vision"},
     "release": {"calibration"},
-    "model_card": {"arguments", "calibration", "figures", "record"},
+    "model_card": {"arguments", "calibration", "figures", "record", "results"},
     "record": {"calibration", "results", "scoring"},
     "report": {
         "arguments",
