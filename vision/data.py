@@ -34,7 +34,7 @@ from nlp_mixup.vision.images import (
     read_content,
     stored_pixels,
 )
-from nlp_mixup.vision.models import check_model_name, load_image_model, load_image_processor
+from nlp_mixup.vision.loading import check_model_name, load_image_model, load_image_processor
 from nlp_mixup.vision.sources import image_sources, load_ood_tables, read_split
 from nlp_mixup.vision.stream import Stream, load_stream, stream_of_files
 from nlp_mixup.vision.trainer import ImageMixupTrainer

@@ -2,7 +2,7 @@
 
 He et al., CVPR 2016, and Simonyan & Zisserman, ICLR 2015, in the forms that Thulasidasan et al. (2019) train on CIFAR:
 3x3 stem without pooling, one linear layer behind the features. All are registered with the Auto classes when this module
-is imported.
+is imported. It needs nothing of nlp_mixup: a published model brings this file with it.
 """
 
 from typing import Any
@@ -12,7 +12,6 @@ from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from transformers import (
     AutoConfig,
-    AutoImageProcessor,
     AutoModelForImageClassification,
     PreTrainedConfig,
     PreTrainedModel,
@@ -22,8 +21,6 @@ from transformers import (
 from transformers import initialization as init
 from transformers.modeling_outputs import ImageClassifierOutputWithNoAttention
 from transformers.models.resnet.modeling_resnet import ResNetConvLayer
-
-from nlp_mixup.arguments import ModelArguments
 
 
 class SmallImageResNetConfig(ResNetConfig):
@@ -159,63 +156,3 @@ CLASSES: dict[type[PreTrainedConfig], type[PreTrainedModel]] = {
 for _config, _model in CLASSES.items():
     AutoConfig.register(_config.model_type, _config)
     AutoModelForImageClassification.register(_config, _model)
-
-
-def load_image_model(args: ModelArguments, label_names: list[str]) -> PreTrainedModel:
-    """The classifier that `args` name, with the data's label names; new weights come from torch's global generator.
-
-    Args:
-        args: ``model_name_or_path`` is one of `BUILT_IN`, a folder, or a model on the Hub.
-        label_names: the classes in the order of their ids.
-
-    Raises:
-        OSError: the model is neither a folder nor reachable on the Hub.
-        ValueError: a misspelt built-in model, or the model is no image classifier.
-    """
-    labels: dict[str, Any] = {
-        "num_labels": len(label_names),
-        "id2label": dict(enumerate(label_names)),
-        "label2id": {name: index for index, name in enumerate(label_names)},
-    }
-    if args.model_name_or_path in BUILT_IN:
-        config_class, sizes = BUILT_IN[args.model_name_or_path]
-        model = AutoModelForImageClassification.from_config(config_class(**sizes, **labels))
-        # Convolutions put out what their weights are stored as: a third less time on a CPU.
-        return model.to(memory_format=torch.channels_last)
-    hub = {"revision": args.model_revision, "trust_remote_code": args.trust_remote_code}
-    # A checkpoint whose head has other classes gives its encoder; transformers reports the new head.
-    return AutoModelForImageClassification.from_pretrained(
-        args.model_name_or_path, dtype=torch.float32, ignore_mismatched_sizes=True, **hub, **labels
-    )
-
-
-def check_model_name(args: ModelArguments) -> None:
-    """Refuses a misspelt built-in model, and the text side's, before anything is asked from the Hub.
-
-    Raises:
-        ValueError: the message names what is accepted.
-    """
-    name = args.model_name_or_path
-    alike = [known for known in BUILT_IN if name.lower().replace("_", "-") == known and name != known]
-    if alike:
-        raise ValueError(f"model_name_or_path {name!r}: did you mean {alike[0]!r}?")
-    if name in ("text-cnn", "minilm"):
-        raise ValueError(
-            f"model_name_or_path {name!r} reads texts. For images type one of {', '.join(BUILT_IN)}, a folder, or a model "
-            "on the Hub."
-        )
-    if args.glove_file is not None or args.tokenizer_name is not None:
-        raise ValueError("glove_file and tokenizer_name belong to texts. Leave them out where task is image.")
-
-
-def load_image_processor(args: ModelArguments) -> Any | None:
-    """The image processor that comes with a pretrained model; None for one that is built here.
-
-    Raises:
-        OSError: the model is neither a folder nor reachable on the Hub, or has no processor.
-    """
-    if args.model_name_or_path in BUILT_IN:
-        return None
-    return AutoImageProcessor.from_pretrained(
-        args.model_name_or_path, revision=args.model_revision, trust_remote_code=args.trust_remote_code
-    )
