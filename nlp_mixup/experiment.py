@@ -52,7 +52,7 @@ class Prepared:
         data_collator: makes a batch of rows.
         processing_class: the tokenizer or image processor that is saved with the model.
         load_model: a model whose new weights come from torch's global generator.
-        trainer_class: what trains it.
+        trainer_class: what makes its trainer, from the arguments of `Trainer`.
     """
 
     arguments: RunArguments
@@ -62,7 +62,7 @@ class Prepared:
     data_collator: Callable[[Any], Any]
     processing_class: Any
     load_model: Callable[[ModelArguments], PreTrainedModel]
-    trainer_class: type[Trainer]
+    trainer_class: Callable[..., Trainer]
 
     def serves(self, arguments: RunArguments) -> bool:
         return (self.arguments.data, self.arguments.model) == (arguments.data, arguments.model)

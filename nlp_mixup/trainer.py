@@ -118,8 +118,13 @@ class MixupMixin(PushMixin, _Base):
                 f"The stream ended within a step: its last {len(batches)} of {num_batches} micro-batches are left out."
             )
             batches = []
+        batches = self._augmented(batches)
         self._pairings = list(zip(batches, self.pair(batches), strict=True))
         return batches, num_items_in_batch
+
+    def _augmented(self, batches: list[dict]) -> list[dict]:
+        """The micro-batches to train on: those that were read, or random copies of their rows."""
+        return batches
 
     def training_step(self, model: nn.Module, inputs: dict, num_items_in_batch: Tensor | int | None = None) -> Tensor:
         paired = [pairing for batch, pairing in self._pairings if batch is inputs]

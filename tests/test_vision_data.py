@@ -11,7 +11,7 @@ from PIL import Image
 
 from nlp_mixup.recipe import Recipe, parse_arguments
 from nlp_mixup.vision.data import prepare_images
-from nlp_mixup.vision.images import Normalization, augment, open_image, pixel_statistics
+from nlp_mixup.vision.images import Augmenter, Normalization, open_image, pixel_statistics
 
 
 @pytest.fixture(autouse=True)
@@ -178,30 +178,40 @@ def test_named_sets_out_of_distribution(tmp_path):
 @pytest.mark.parametrize("augmentation", ["flip", "pad-crop-flip"])
 def test_augmentation_shows_shifted_and_mirrored_copies(augmentation):
     """Each result is a window of the padded image, as it is or mirrored; all windows turn up."""
-    image = torch.arange(1, 1 + 8 * 8 * 3).view(8, 8, 3)
-    pad = 1 if augmentation == "pad-crop-flip" else 0
-    padded = torch.nn.functional.pad(image, (0, 0, pad, pad, pad, pad))
+    image = torch.arange(1.0, 1 + 8 * 8 * 3).view(3, 8, 8)
+    pad, black = 1 if augmentation == "pad-crop-flip" else 0, (-1.0, -2.0, -3.0)
+    padded = torch.tensor(black)[:, None, None].repeat(1, 8 + 2 * pad, 8 + 2 * pad)
+    padded[:, pad : 8 + pad, pad : 8 + pad] = image
     windows = {
-        (top, left, mirrored): window.flip(1) if mirrored else window
+        (top, left, mirrored): window.flip(2) if mirrored else window
         for top in range(2 * pad + 1) for left in range(2 * pad + 1) for mirrored in (False, True)
-        for window in [padded[top : top + 8, left : left + 8]]
+        for window in [padded[:, top : top + 8, left : left + 8]]
     }  # fmt: skip
-    torch.manual_seed(0)
-    results = augment(image.expand(300, 8, 8, 3), augmentation)
+    results, again = (
+        Augmenter(augmentation, black)(image.expand(300, 3, 8, 8), np.random.default_rng(0)) for _ in range(2)
+    )
     found = [[name for name, window in windows.items() if torch.equal(result, window)] for result in results]
     assert all(len(names) == 1 for names in found)
     assert {names[0] for names in found} == set(windows)
-    torch.manual_seed(0)
-    assert torch.equal(augment(image.expand(300, 8, 8, 3), augmentation), results)
+    assert torch.equal(results, again)
 
 
-def test_only_training_images_are_augmented(tmp_path):
-    prepared = prepare(tmp_path, dataset_name=str(write_images(tmp_path / "data")), image_augment="flip")
-    train, validation = (
-        [prepared.splits[split][0]["pixel_values"] for _ in range(20)] for split in ("train", "validation")
+def test_only_the_trainer_augments(tmp_path):
+    """What is read is as it is; a batch to train on is not, and its black borders are those of the normalised pixels."""
+    folder = write_images(tmp_path / "data", size=16)
+    plain, augmented = (
+        prepare(tmp_path, dataset_name=str(folder), image_augment=name) for name in ("none", "pad-crop-flip")
     )
-    assert len({image.sum((0, 1))[0].item() for image in train}) == 2
-    assert all(torch.equal(image, validation[0]) for image in validation)
+    assert torch.equal(plain.splits["train"][:]["pixel_values"], augmented.splits["train"][:]["pixel_values"])
+    model, args = augmented.load_model(augmented.arguments.model), augmented.arguments.training
+    trainer = augmented.trainer_class(model=model, args=args, eval_dataset=augmented.splits["validation"])
+    batch = plain.data_collator(list(plain.splits["train"]))
+    (seen,) = trainer._augmented([batch])
+    assert seen["pixel_values"].shape == batch["pixel_values"].shape
+    assert not torch.equal(seen["pixel_values"], batch["pixel_values"])
+    processor = plain.processing_class
+    black = -torch.tensor(processor.image_mean) / torch.tensor(processor.image_std)
+    torch.testing.assert_close(seen["pixel_values"].amin((0, 2, 3)), black, atol=1e-5, rtol=1e-5)
 
 
 def test_a_pretrained_models_processor_decides(tmp_path):

@@ -1,17 +1,19 @@
 """The image trainer against a plain PyTorch loop that replays the recorded pairs."""
 
 import copy
+import itertools
 
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import stock_arguments, tiny_model, training_arguments
-from test_trainer import Recorder
+from test_trainer import Recorder, Stop
 from tiny_image_models import image_rows, replay_images, tiny_image_classifier, tiny_images
 from transformers import Trainer
 
 from nlp_mixup import MixupTrainer
 from nlp_mixup.vision import ImageMixupTrainer
+from nlp_mixup.vision.images import Augmenter
 
 TYPES = ["vit", "swin", "convnext", "resnet", "resnet_small_image", "vgg"]
 
@@ -244,3 +246,46 @@ def test_learning_rate_milestones(tmp_path):
         ValueError, match=r"lr_milestones are shares of the training run, between 0 and 1, got \[60.0\]"
     ):
         training_arguments(tmp_path, lr_milestones=[60.0])
+
+
+def test_resumed_in_mid_epoch_equals_uninterrupted_with_augmentation(tmp_path):
+    """The data loader reads one batch ahead, so draws while reading would not be those of an uninterrupted run."""
+    model = tiny_image_classifier("vit")
+    rows = image_rows(tiny_images(model, n=12))
+    settings = {
+        "mixup_alpha": 0.4, "num_train_epochs": 2, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 2,
+        "save_strategy": "steps", "save_steps": 2, "train_sampling_strategy": "random",
+    }  # fmt: skip
+
+    def trained(folder, *callbacks, checkpoint=None):
+        recorder = Recorder()
+        trainer = ImageMixupTrainer(
+            model=copy.deepcopy(model), args=training_arguments(tmp_path / folder, **settings), train_dataset=rows,
+            callbacks=[recorder, *callbacks], augmenter=Augmenter("pad-crop-flip", (-1.0, -1.0, -1.0)),
+        )  # fmt: skip
+        trainer.train(resume_from_checkpoint=checkpoint)
+        return trainer.model, recorder.gradients
+
+    whole, gradients = trained("whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained("cut", Stop(3))
+    resumed, rest = trained("cut", checkpoint=str(tmp_path / "cut" / "checkpoint-2"))
+    assert len(gradients) == 6
+    assert len(rest) == 4
+    for mine, theirs in zip(rest, gradients[2:], strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=0)
+    for mine, theirs in zip(resumed.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=0)
+
+
+def test_processes_augment_apart(tmp_path):
+    trainer = ImageMixupTrainer(
+        model=tiny_image_classifier("vit"), args=training_arguments(tmp_path), augmenter=Augmenter("flip", (0.0,) * 3)
+    )
+    batch = tiny_images(trainer.model, n=32)
+    coordinates, seen = trainer._coordinates, []
+    for rank in (0, 1):
+        trainer._coordinates = lambda micro_step, rank=rank: coordinates(micro_step) | {"rank": rank}
+        seen.append(trainer._augmented([batch, batch]))
+    images = [batch["pixel_values"] for batches in seen for batch in batches]
+    assert not any(torch.equal(first, other) for first, other in itertools.combinations(images, 2))

@@ -24,6 +24,7 @@ from nlp_mixup.experiment import Prepared
 from nlp_mixup.ood import HELD_OUT, NOISE
 from nlp_mixup.recipe import RunArguments
 from nlp_mixup.vision.images import (
+    Augmenter,
     NoiseTransform,
     Normalization,
     PixelTransform,
@@ -87,11 +88,11 @@ def prepare_images(arguments: RunArguments) -> Prepared:
     splits: dict[str, Any] = {name: decode(table, name, data.label_names) for name, table in data.tables.items()}
     statistics = pixel_statistics(_training_pixels(splits.get("train"), data.stream, size))
     normalization = statistics if processor is None else normalization_of(processor)
-    plain, augmented = PixelTransform(size, normalization), PixelTransform(size, normalization, args.image_augment)
-    splits = {name: rows.with_transform(augmented if name == "train" else plain) for name, rows in splits.items()}
+    transform = PixelTransform(size, normalization)
+    splits = {name: rows.with_transform(transform) for name, rows in splits.items()}
     if data.stream is not None:
-        splits["train"] = data.stream.rows(augmented)
-    ood = {name: decode(table, name, None).with_transform(plain) for name, table in ood_tables.items()}
+        splits["train"] = data.stream.rows(transform)
+    ood = {name: decode(table, name, None).with_transform(transform) for name, table in ood_tables.items()}
     if args.noise_samples > 0:
         numbers = datasets.Dataset.from_dict({"pixel_values": list(range(args.noise_samples))})
         noise = partial(
@@ -106,7 +107,7 @@ def prepare_images(arguments: RunArguments) -> Prepared:
         data_collator=collate_images,
         processing_class=processor or build_processor(size, normalization),
         load_model=partial(load_image_model, label_names=data.label_names),
-        trainer_class=ImageMixupTrainer,
+        trainer_class=partial(ImageMixupTrainer, augmenter=Augmenter(args.image_augment, normalization.black)),
     )
 
 

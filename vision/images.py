@@ -131,6 +131,11 @@ class Normalization:
         values = pixels.permute(0, 3, 1, 2).float().div_(scale[:, None, None]).sub_(shift[:, None, None])
         return values.flip(1) if self.reverse_channels else values.contiguous()
 
+    @property
+    def black(self) -> tuple[float, ...]:
+        """What a black pixel becomes, one number for each of the model's channels."""
+        return tuple(self(torch.zeros(1, 1, 1, 3)).flatten().tolist())
+
 
 def pixel_statistics(pixels: Iterable[np.ndarray]) -> Normalization:
     """Mean and standard deviation of each channel over all pixels of all images, exactly, in units of the full range.
@@ -158,51 +163,62 @@ def pixel_statistics(pixels: Iterable[np.ndarray]) -> Normalization:
 class PixelTransform:
     """Turns rows of stored pixels into model inputs, as the transform of a `datasets.Dataset`.
 
-    Random numbers come from torch's global generator, which each worker of a data loader seeds for itself.
-
     Attributes:
         size: of the stored images.
         normalization: of the model's inputs.
-        augmentation: see `augment`.
     """
 
     size: Size
     normalization: Normalization
-    augmentation: Augmentation = "none"
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         stored = np.frombuffer(b"".join(rows["pixel_values"]), np.uint8).reshape(-1, *self.size, 3)
-        pixels = augment(torch.from_numpy(stored.copy()), self.augmentation)
-        return rows | {"pixel_values": self.normalization(pixels)}
+        return rows | {"pixel_values": self.normalization(torch.from_numpy(stored.copy()))}
 
 
-def augment(pixels: Tensor, augmentation: Augmentation) -> Tensor:
+@dataclass(frozen=True)
+class Augmenter:
     """Mirrors half of the images; ``pad-crop-flip`` also shifts each by up to an eighth of its size, with black behind.
 
-    Args:
-        pixels: (n, height, width, 3).
+    Attributes:
         augmentation: ``none``, ``flip`` or ``pad-crop-flip``.
-
-    Returns:
-        The same shape.
+        black: (channels,) what black is as a model input.
 
     Example:
-        >>> _ = torch.manual_seed(0)
-        >>> augment(torch.arange(3).view(1, 1, 1, 3).expand(2, 1, 2, 3), "flip").shape
-        torch.Size([2, 1, 2, 3])
+        >>> images = torch.arange(3.0).view(1, 1, 1, 3).expand(1, 1, 2, 3)
+        >>> Augmenter("flip", (0.0,))(images, np.random.default_rng(0))[0, 0, 0]  # this one is not mirrored
+        tensor([0., 1., 2.])
     """
-    if augmentation == "none":
-        return pixels
-    n, height, width = pixels.shape[:3]
-    rows, columns = torch.arange(height).expand(n, height), torch.arange(width).expand(n, width)
-    mirrored = torch.rand(n, 1) < 0.5
-    columns = torch.where(mirrored, columns.flip(1), columns)
-    if augmentation == "pad-crop-flip":
-        pads = height // 8, width // 8
-        pixels = torch.nn.functional.pad(pixels, (0, 0, pads[1], pads[1], pads[0], pads[0]))
-        rows = rows + torch.randint(2 * pads[0] + 1, (n, 1))
-        columns = columns + torch.randint(2 * pads[1] + 1, (n, 1))
-    return pixels[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+    augmentation: Augmentation
+    black: tuple[float, ...]
+
+    def __call__(self, pixel_values: Tensor, random: np.random.Generator) -> Tensor:
+        """Augments a batch.
+
+        Args:
+            pixel_values: (n, channels, height, width) normalised pixels.
+            random: where the draws come from.
+
+        Returns:
+            The same shape.
+        """
+        if self.augmentation == "none":
+            return pixel_values
+        n, channels, height, width = pixel_values.shape
+        rows, columns = np.arange(height)[None], np.arange(width)[None]
+        columns = np.where(random.random((n, 1)) < 0.5, columns[:, ::-1], columns)
+        if self.augmentation == "pad-crop-flip":
+            down, right = height // 8, width // 8
+            black = pixel_values.new_tensor(self.black)[:, None, None]
+            padded = black.expand(n, channels, height + 2 * down, width + 2 * right).clone()
+            padded[:, :, down : down + height, right : right + width] = pixel_values
+            pixel_values = padded
+            rows = rows + random.integers(2 * down + 1, size=(n, 1))
+            columns = columns + random.integers(2 * right + 1, size=(n, 1))
+        rows, columns = np.broadcast_to(rows, (n, height))[:, None, :, None], columns[:, None, None, :]
+        index = [np.arange(n)[:, None, None, None], np.arange(channels)[None, :, None, None], rows, columns]
+        return pixel_values[tuple(torch.from_numpy(part.copy()).to(pixel_values.device) for part in index)]
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ says only what pixels change.
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
+import numpy as np
 from torch import Tensor
 from transformers import Trainer
 
@@ -15,6 +16,7 @@ from nlp_mixup.levels import HiddenMixer
 from nlp_mixup.pairing import Pairing
 from nlp_mixup.trainer import MixupMixin
 from nlp_mixup.vision.architectures import check_image_model, image_layers
+from nlp_mixup.vision.images import Augmenter
 from nlp_mixup.vision.pixels import check_inputs, draw_cut_mix, mixed_batch, pool_images
 
 
@@ -25,6 +27,9 @@ class ImageMixupTrainer(MixupMixin, Trainer):
     normalised ``pixel_values`` before the forward pass, by interpolation or, with ``mixup_pixels="cutmix"``, by pasting a
     box; ``hidden`` mixes what stage or layer ``mixup_layer`` puts out, ``sentence`` the logits. See `MixupMixin` for what
     else changes.
+
+    An `Augmenter` shifts and mirrors the images of a batch before they are mixed. Its draws, like the pairs, follow from
+    seed, process and step alone: a resumed run sees the copies that an uninterrupted one sees, and ``clean_loss`` none.
 
     With BatchNorm, micro-batches and processes have statistics of their own, so that their gradient is the big batch's
     with those statistics frozen only.
@@ -49,6 +54,19 @@ class ImageMixupTrainer(MixupMixin, Trainer):
         >>> output.global_step
         1
     """
+
+    def __init__(self, *args, augmenter: Augmenter | None = None, **kwargs):
+        self._augmenter = augmenter
+        super().__init__(*args, **kwargs)
+
+    def _augmented(self, batches: list[dict]) -> list[dict]:
+        if self._augmenter is None or self._augmenter.augmentation == "none":
+            return batches
+        augmented = []
+        for micro_step, batch in enumerate(batches):
+            random = np.random.default_rng([*self._coordinates(micro_step).values(), 3])
+            augmented.append(batch | {"pixel_values": self._augmenter(batch["pixel_values"], random)})
+        return augmented
 
     def pair(self, batches: list[dict]) -> list[Pairing | None]:
         pairings = super().pair(batches)
