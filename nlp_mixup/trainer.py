@@ -291,6 +291,16 @@ class MixupMixin(PushMixin, _Base):
                 self._mixer = None  # a search may set another level next
             self._batches, self._lambdas = 0, []
 
+    def _save_checkpoint(self, model, trial):
+        """Under the model's own names of its weights: those of an older format, as of a ViT, the Trainer reads as missing."""
+        saved: Any = self.model
+        stored = vars(saved).get("_weight_conversions")
+        saved._weight_conversions = []
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            saved._weight_conversions = stored
+
     def log(self, logs: dict[str, float], *args, **kwargs) -> None:
         if "loss" in logs and self.args.mixup_alpha > 0 and self._batches:
             logs["mixup_share"] = len(self._lambdas) / self._batches

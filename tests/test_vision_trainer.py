@@ -289,3 +289,31 @@ def test_processes_augment_apart(tmp_path):
         seen.append(trainer._augmented([batch, batch]))
     images = [batch["pixel_values"] for batches in seen for batch in batches]
     assert not any(torch.equal(first, other) for first, other in itertools.combinations(images, 2))
+
+
+def test_the_best_weights_of_a_renamed_type_are_loaded(tmp_path):
+    """transformers saves a ViT under the names of an older format, which the Trainer then reads as missing weights."""
+    model = tiny_image_classifier("vit")
+    rows = image_rows(tiny_images(model, n=8))
+    args = training_arguments(
+        tmp_path, num_train_epochs=2, eval_strategy="epoch", save_strategy="epoch", load_best_model_at_end=True,
+        metric_for_best_model="eval_first", greater_is_better=True,
+    )  # fmt: skip
+    after_epoch = []
+
+    def first_epoch_is_best(_):
+        after_epoch.append(copy.deepcopy(trainer.model.state_dict()))
+        return {"first": -len(after_epoch)}
+
+    trainer = ImageMixupTrainer(
+        model=copy.deepcopy(model),
+        args=args,
+        train_dataset=rows,
+        eval_dataset=rows,
+        compute_metrics=first_epoch_is_best,
+    )
+    trainer.train()
+    for name, weight in trainer.model.state_dict().items():
+        torch.testing.assert_close(weight, after_epoch[0][name], atol=0, rtol=0)
+    again = type(model).from_pretrained(tmp_path / "checkpoint-2")
+    torch.testing.assert_close(again.state_dict(), after_epoch[0], atol=0, rtol=0)
