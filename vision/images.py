@@ -57,22 +57,6 @@ def open_image(content: bytes, name: str) -> Image.Image:
     return image.convert("RGB")
 
 
-def fit_image(image: Image.Image, size: Size) -> np.ndarray:
-    """Resizes an image so that it covers `size`, and cuts off what is left over on both sides.
-
-    Returns:
-        (height, width, 3) uint8.
-
-    Example:
-        >>> fit_image(Image.new("RGB", (40, 20)), (8, 8)).shape
-        (8, 8, 3)
-    """
-    height, width = size
-    if image.size != (width, height):
-        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    return np.asarray(image)
-
-
 def read_content(content: dict[str, Any], where: str) -> dict[str, Any]:
     """An encoded image {bytes, path} with its bytes read, if they are a file's, and named after its place if it has no name.
 
@@ -85,23 +69,6 @@ def read_content(content: dict[str, Any], where: str) -> dict[str, Any]:
             raise ValueError(f"{where}: there is no image file {path}.")
         data = Path(path).read_bytes()
     return {"bytes": data, "path": path or where}
-
-
-def stored_pixels(content: dict[str, Any], where: str, size: Size, resize: bool) -> bytes:
-    """An encoded image {bytes, path} as the plain bytes of (height, width, 3).
-
-    Raises:
-        ValueError: it cannot be read, or has another size and is not to be resized.
-    """
-    content = read_content(content, where)
-    name = where if content["path"] == where else f"{where} ({content['path']})"
-    image = open_image(content["bytes"], name)
-    if not resize and image.size != (size[1], size[0]):
-        raise ValueError(
-            f"{name} has {image.size[0]}x{image.size[1]} pixels, the first training image {size[1]}x{size[0]}. To bring all "
-            "to one size, type --image_size N."
-        )
-    return fit_image(image, size).tobytes()
 
 
 @dataclass(frozen=True)

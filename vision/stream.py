@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.data import SPLIT_NAMES, find_sources
-from nlp_mixup.vision.images import PixelTransform, stored_pixels
+from nlp_mixup.vision.images import PixelTransform
+from nlp_mixup.vision.processing import ImageReader
 from nlp_mixup.vision.sources import CONTENT
 
 logger = logging.getLogger(__name__)
@@ -42,16 +43,16 @@ class Stream:
         """The first encoded images."""
         return [row["image"] for row in self.dataset.take(n)]
 
-    def rows(self, transform: PixelTransform) -> datasets.IterableDataset:
+    def rows(self, reader: ImageReader, transform: PixelTransform) -> datasets.IterableDataset:
         """Shuffled model inputs."""
         return self.dataset.shuffle(seed=self.seed, buffer_size=SHUFFLE_BUFFER).map(
-            partial(_decode, transform=transform, source=self.source),
+            partial(_decode, reader=reader, transform=transform, source=self.source),
             batched=True, batch_size=32, remove_columns=["image"],
         )  # fmt: skip
 
 
-def _decode(rows: dict[str, list], transform: PixelTransform, source: str) -> dict[str, Any]:
-    stored = [stored_pixels(content, source, transform.size, resize=True) for content in rows["image"]]
+def _decode(rows: dict[str, list], reader: ImageReader, transform: PixelTransform, source: str) -> dict[str, Any]:
+    stored = reader.read(rows["image"], [source] * len(rows["image"]))
     return {"pixel_values": list(transform({"pixel_values": stored})["pixel_values"]), "labels": rows["labels"]}
 
 
