@@ -147,7 +147,8 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
         if not (run.folder / "model").is_dir() and arguments.evaluation.keep_models != "none":
             say(arguments, "Its weights were not kept. To have them, train it elsewhere: --output_dir FOLDER")
     else:
-        run.train(trainer, prepared, keep_models="last")
+        with data_errors():
+            run.train(trainer, prepared, keep_models="last")
     if arguments.training.process_index == 0:
         print_run(run.folder)
 
@@ -185,7 +186,8 @@ def compare_command(name: str, seeds: list[int] | None, arms: list[str] | None, 
                 prepared = prepare(run.arguments)
             trainer = run.build_trainer(prepared)
             run.lock()
-        run.train(trainer, prepared, keep_models="none")
+        with data_errors():
+            run.train(trainer, prepared, keep_models="none")
         del trainer  # and its model, before the next is made
     if runs[0].arguments.training.process_index == 0:
         for run in runs:
@@ -269,4 +271,19 @@ def user_errors() -> Iterator[None]:
         yield
     except (ValueError, OSError, ImportError) as error:
         print(f"nlp-mixup: error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@contextmanager
+def data_errors() -> Iterator[None]:
+    """The same for rows that are found to be wrong while training; any other error there is ours, with its traceback."""
+    from nlp_mixup.data import DataError
+
+    try:
+        yield
+    except DataError as error:
+        # A worker of the data loader puts its traceback before the message.
+        message = str(error).rpartition(f"{DataError.__name__}: ")[2].strip()
+        resumes = "Once that is mended, the same command goes on from the last checkpoint."
+        print(f"nlp-mixup: error: {message} {resumes}", file=sys.stderr)
         sys.exit(2)

@@ -18,6 +18,9 @@ from nlp_mixup.vision.images import Augmenter, Normalization, open_image, pixel_
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(
+        "datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0
+    )  # 5 seconds at the end of each parquet file
     datasets.disable_progress_bars()
 
 
@@ -80,7 +83,7 @@ def test_folder_parquet_and_stream_give_the_same_images(tmp_path):
     assert rows[0]["labels"] == rows[1]["labels"] == [int(f.parent.name == "bee") for f in files]
     for place in (folder, tmp_path / "parquet"):
         streamed = prepare(tmp_path, dataset_name=str(place), streaming=True, max_steps=1, image_size=16)
-        images = [(row["labels"], row["pixel_values"]) for row in streamed.splits["train"]]
+        images = [(row["labels"], row["pixel_values"]) for row in streamed.splits["train"].take(6)]
         assert sorted(label for label, _ in images) == [0, 0, 0, 1, 1, 1]
         # As many different images, and each of them is one of the folder's.
         close = torch.stack([image for _, image in images])[:, None] - rows[0]["pixel_values"]
@@ -139,6 +142,26 @@ def test_modes_of_images_become_what_users_expect():
     sixteen = Image.fromarray(np.array([[0, 25700]], np.uint16))
     assert np.asarray(open_image(encoded(sixteen), "16 bits")).tolist() == expected
     assert np.asarray(open_image(encoded(Image.new("1", (1, 1), 1)), "1 bit")).tolist() == [[[255] * 3]]
+    file = io.BytesIO()  # 32 bits that hold 8
+    Image.fromarray(np.array([[0, 100]], np.int32)).save(file, format="tiff")
+    assert Image.open(io.BytesIO(file.getvalue())).mode == "I"
+    assert np.asarray(open_image(file.getvalue(), "32 bits")).tolist() == expected
+
+
+def test_damaged_exif_data_are_no_reason_to_lose_an_image():
+    pixels = np.full((8, 8, 3), 90, np.uint8)
+    file = io.BytesIO()
+    exif = b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x02\x00\x12\x01\x03"  # two entries, of which the first is cut off
+    Image.fromarray(pixels).save(file, format="jpeg", exif=exif)
+    assert np.asarray(open_image(file.getvalue(), "damaged")).tolist() == pixels.tolist()
+
+
+def test_pretrained_models_of_grey_images_are_refused(tmp_path):
+    from transformers import ViTConfig
+
+    ViTConfig(num_channels=1).save_pretrained(tmp_path / "vit")
+    with pytest.raises(ValueError, match=r"vit takes images of 1 channel; .*Choose a model with num_channels=3"):
+        prepare(tmp_path, dataset_name="sklearn-digits", model_name_or_path=str(tmp_path / "vit"))
 
 
 def test_mixed_sizes_are_resized_to_image_size(tmp_path):
@@ -405,6 +428,7 @@ def test_labels_out_of_range(tmp_path, labels, names):
         ({"streaming": True, "max_steps": 2}, r"Type --image_size 224"),
         ({"model_name_or_path": "text-cnn"}, r"'text-cnn' reads texts. For images type one of resnet-small"),
         ({"model_name_or_path": "ResNet18_32"}, r"did you mean 'resnet18-32'\?"),
+        ({"lora_rank": 4}, r"lora_rank=4 is for texts: images are trained with all weights"),
         ({"glove_file": "glove.txt"}, r"glove_file and tokenizer_name belong to texts"),
         ({"ood_files": ["far.parquet"]}, r"ood_files: 'far.parquet' is not NAME=PATH"),
         ({"ood_files": ["noise=far.parquet"]}, r"the name 'noise' is taken"),

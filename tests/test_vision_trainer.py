@@ -317,3 +317,18 @@ def test_the_best_weights_of_a_renamed_type_are_loaded(tmp_path):
         torch.testing.assert_close(weight, after_epoch[0][name], atol=0, rtol=0)
     again = type(model).from_pretrained(tmp_path / "checkpoint-2")
     torch.testing.assert_close(again.state_dict(), after_epoch[0], atol=0, rtol=0)
+
+
+def test_other_inputs_are_refused_only_where_pixels_are_mixed(tmp_path):
+    """mixup_alpha=0 is what the message advises."""
+    model = tiny_image_classifier("vit")
+    rows = [row | {"bool_masked_pos": torch.zeros(1)} for row in image_rows(tiny_images(model, n=4))]
+    for settings in ({"mixup_alpha": 0.0}, {"mixup_alpha": 0.4, "mixup_level": "sentence"}):
+        trainer = ImageMixupTrainer(model=model, args=training_arguments(tmp_path, **settings), train_dataset=rows)
+        batch = {name: torch.stack([torch.as_tensor(row[name]) for row in rows]) for name in rows[0]}
+        trainer.pair([batch])
+    trainer = ImageMixupTrainer(model=model, args=training_arguments(tmp_path, mixup_alpha=0.4), train_dataset=rows)
+    with pytest.raises(
+        ValueError, match=r"would mix the pixels but not bool_masked_pos. Leave it out, or set mixup_alpha=0"
+    ):
+        trainer.pair([batch])

@@ -34,10 +34,10 @@ from nlp_mixup.vision.images import (
     pixel_statistics,
     read_content,
 )
-from nlp_mixup.vision.loading import check_model_name, load_image_model, load_image_processor
+from nlp_mixup.vision.loading import check_channels, check_model_name, load_image_model, load_image_processor
 from nlp_mixup.vision.processing import ImageReader, build_processor, resized_processor, take_apart
 from nlp_mixup.vision.sources import image_sources, load_ood_tables, read_split
-from nlp_mixup.vision.stream import Stream, load_stream, stream_of_files
+from nlp_mixup.vision.stream import Stream, count_readers, load_stream, stream_of_files
 from nlp_mixup.vision.trainer import ImageMixupTrainer
 
 UNIFORM = "uniform"
@@ -77,6 +77,7 @@ def prepare_images(arguments: RunArguments) -> Prepared:
     """
     args = arguments.data
     check_model_name(arguments.model)
+    check_channels(arguments.model)
     check_image_settings(arguments)
     data = load_image_data(args)
     ood_tables = load_ood_tables(args)
@@ -97,7 +98,7 @@ def prepare_images(arguments: RunArguments) -> Prepared:
     transform = PixelTransform(size, normalization)
     splits = {name: rows.with_transform(transform) for name, rows in splits.items()}
     if data.stream is not None:
-        splits["train"] = data.stream.rows(reader, transform)
+        splits["train"] = data.stream.rows(reader, transform, count_readers(arguments.training))
     ood = {
         name: decode_table(table, name, None, reader).with_transform(transform) for name, table in ood_tables.items()
     }
@@ -136,7 +137,7 @@ def load_image_data(args: DataArguments) -> ImageData:
     tables = {split: subset(tables[split], split, args) for split in SPLIT_NAMES if split in tables}
     if not args.streaming:
         return ImageData(tables, label_names, held_out=held_out)
-    stream = stream_of_files(tables.pop("train"), rows["train"].source, args.data_split_seed)
+    stream = stream_of_files(tables.pop("train"), rows["train"].source, args.data_split_seed, len(label_names))
     return ImageData(tables, label_names, stream, held_out)
 
 

@@ -38,7 +38,7 @@ def open_image(content: bytes, name: str) -> Image.Image:
     try:
         image: Image.Image = Image.open(io.BytesIO(content))
         image.load()
-        image = ImageOps.exif_transpose(image)
+        image = _upright(image)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{name} cannot be read as an image: {str(error) or type(error).__name__}. It is corrupt, truncated or no image: "
@@ -51,10 +51,19 @@ def open_image(content: bytes, name: str) -> Image.Image:
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError(f"{name} holds {values.min()} to {values.max()}; accepted are 8 or 16 bits per channel.")
-        image = Image.fromarray((values >> 8).astype(np.uint8))
+        # Pillow opens 16 bits as I;16, or as I, which also holds the 8 bits of some files.
+        is_wide = image.mode != "I" or values.max() > 255
+        image = Image.fromarray((values >> 8 if is_wide else values).astype(np.uint8))
     if image.mode in ("P", "PA") and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # damaged EXIF data raise errors of many kinds, and the pixels are there
+        return image
 
 
 def read_content(content: dict[str, Any], where: str) -> dict[str, Any]:

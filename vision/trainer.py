@@ -94,9 +94,11 @@ class ImageMixupTrainer(MixupMixin, Trainer):
 
     def _check_batch(self, inputs: dict) -> None:
         super()._check_batch(inputs)
-        check_inputs(inputs)
-        if not inputs["pixel_values"].isfinite().all():
-            row = (~inputs["pixel_values"].flatten(1).isfinite().all(1)).nonzero()[0].item()
+        if self.args.mixup_alpha > 0 and self.args.mixup_level == "embedding":
+            check_inputs(inputs)
+        pixels = inputs.get("pixel_values")
+        if pixels is not None and not pixels.isfinite().all():
+            row = (~pixels.flatten(1).isfinite().all(1)).nonzero()[0].item()
             raise ValueError(
                 f"The pixel_values of row {row} of the first batch are not all finite: NaN or infinite pixels, or a "
                 "normalisation by a standard deviation of 0."
