@@ -2,13 +2,14 @@
 
 import importlib
 import io
+import struct
 
 import datasets
 import numpy as np
 import pytest
 import torch
 from image_folders import write_images
-from PIL import Image
+from PIL import Image, ImageOps
 
 from nlp_mixup.recipe import Recipe, parse_arguments
 from nlp_mixup.vision.data import prepare_images
@@ -148,12 +149,23 @@ def test_modes_of_images_become_what_users_expect():
     assert np.asarray(open_image(file.getvalue(), "32 bits")).tolist() == expected
 
 
-def test_damaged_exif_data_are_no_reason_to_lose_an_image():
-    pixels = np.full((8, 8, 3), 90, np.uint8)
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_images_are_turned_upright_and_damaged_exif_data_lose_none(orientation):
+    """Pillow's own function writes the data anew, which fails where the type of a tag is damaged."""
+    pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = orientation, "a description"
+    content = encoded(pixels, exif=exif)
+    wanted = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
+    assert np.asarray(open_image(content, "whole")).tolist() == wanted.tolist()
+
     file = io.BytesIO()
-    exif = b"Exif\x00\x00II*\x00\x08\x00\x00\x00\x02\x00\x12\x01\x03"  # two entries, of which the first is cut off
     Image.fromarray(pixels).save(file, format="jpeg", exif=exif)
-    assert np.asarray(open_image(file.getvalue(), "damaged")).tolist() == pixels.tolist()
+    damaged = bytearray(file.getvalue())
+    damaged[41] = 68  # the type of the first tag
+    with pytest.raises(struct.error):
+        ImageOps.exif_transpose(Image.open(io.BytesIO(damaged)))
+    assert open_image(bytes(damaged), "damaged").size in {(4, 6), (6, 4)}
 
 
 def test_pretrained_models_of_grey_images_are_refused(tmp_path):
@@ -197,6 +209,21 @@ def test_named_sets_out_of_distribution(tmp_path):
     prepared = prepare(tmp_path, dataset_name=str(folder), ood_files=ood, noise_samples=0)
     assert {name: len(rows) for name, rows in prepared.ood.items()} == {"far": 5, "near": 4}
     assert prepared.ood["far"].column_names == ["pixel_values"]
+
+
+def test_rows_of_a_set_out_of_distribution_are_chosen_by_a_column(tmp_path):
+    """By the grammar that texts have too."""
+    folder, far = write_images(tmp_path / "data"), tmp_path / "far.parquet"
+    write_parquet(far, [encoded(np.full((16, 16, 3), value)) for value in range(5)], [0, 1, 0, 0, 1])
+    prepared = prepare(tmp_path, dataset_name=str(folder), ood_files=[f"far={far}:label=0"], noise_samples=0)
+    assert len(prepared.ood["far"]) == 3
+    for entry, message in (
+        (f"far={far}:label=7", r"no row has '7' in column 'label', which holds 0, 1"),
+        (f"far={far}:kind=7", r"has no column 'kind' to choose rows by"),
+        (f"far={folder / 'test'}:label=0", r"is a folder, whose images have no column 'label'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            prepare(tmp_path, dataset_name=str(folder), ood_files=[entry])
 
 
 @pytest.mark.parametrize("augmentation", ["flip", "pad-crop-flip"])
@@ -430,8 +457,9 @@ def test_labels_out_of_range(tmp_path, labels, names):
         ({"model_name_or_path": "ResNet18_32"}, r"did you mean 'resnet18-32'\?"),
         ({"lora_rank": 4}, r"lora_rank=4 is for texts: images are trained with all weights"),
         ({"glove_file": "glove.txt"}, r"glove_file and tokenizer_name belong to texts"),
-        ({"ood_files": ["far.parquet"]}, r"ood_files: 'far.parquet' is not NAME=PATH"),
+        ({"ood_files": ["far.parquet"]}, r"ood_files: 'far.parquet' is not NAME=FILE or NAME=FILE:COLUMN=VALUE"),
         ({"ood_files": ["noise=far.parquet"]}, r"the name 'noise' is taken"),
+        ({"ood_files": ["uniform=far.parquet"]}, r"the name 'uniform' is taken"),
         ({"train_file": "missing.parquet"}, r"train_file: there is no file missing.parquet"),
         ({"dataset_name": "./nowhere"}, r"dataset_name: there is no folder ./nowhere"),
     ],

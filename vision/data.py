@@ -22,7 +22,7 @@ from datasets.fingerprint import Hasher
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.data import SPLIT_NAMES, check_settings, class_tables, digest, drop_hidden_test, subset, take_out
 from nlp_mixup.experiment import Prepared
-from nlp_mixup.ood import HELD_OUT, NOISE
+from nlp_mixup.ood import HELD_OUT, NOISE, UNIFORM
 from nlp_mixup.recipe import RunArguments
 from nlp_mixup.vision.images import (
     Augmenter,
@@ -40,7 +40,6 @@ from nlp_mixup.vision.sources import image_sources, load_ood_tables, read_split
 from nlp_mixup.vision.stream import Stream, count_readers, load_stream, stream_of_files
 from nlp_mixup.vision.trainer import ImageMixupTrainer
 
-UNIFORM = "uniform"
 STREAM_SAMPLE = 1024  # images of a stream that its statistics are taken from
 _FORMAT = 2  # of the pixels that are kept: raise it when they are read in another way
 

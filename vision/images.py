@@ -4,6 +4,7 @@ Pillow and numpy do all of it. Every image becomes RGB: grey is repeated, palett
 """
 
 import io
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 Size = tuple[int, int]  # height, width
@@ -39,7 +40,7 @@ def open_image(content: bytes, name: str) -> Image.Image:
         image: Image.Image = Image.open(io.BytesIO(content))
         image.load()
         image = _upright(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{name} cannot be read as an image: {str(error) or type(error).__name__}. It is corrupt, truncated or no image: "
             "replace it, or remove its row."
@@ -59,11 +60,26 @@ def open_image(content: bytes, name: str) -> Image.Image:
     return image.convert("RGB")
 
 
+# EXIF orientation -> what turns the image upright.
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
 def _upright(image: Image.Image) -> Image.Image:
+    """Without `ImageOps.exif_transpose`, which also writes the EXIF data anew, and fails where they are damaged."""
     try:
-        return ImageOps.exif_transpose(image)
-    except Exception:  # damaged EXIF data raise errors of many kinds, and the pixels are there
-        return image
+        turn = _TURNS.get(image.getexif().get(_ORIENTATION))
+    except Exception:  # damaged data raise errors of many kinds, and the pixels are there
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def read_content(content: dict[str, Any], where: str) -> dict[str, Any]:
