@@ -289,7 +289,7 @@ class MixupMixin(PushMixin, _Base):
             if self._mixer is not None:
                 self._mixer.detach()
                 self._mixer = None  # a search may set another level next
-            self._batches, self._lambdas = 0, []
+            self._batches, self._lambdas, self._pairings = 0, [], []
 
     def _save_checkpoint(self, model, trial):
         """Under the model's own names of its weights: those of an older format, as of a ViT, the Trainer reads as missing."""

@@ -184,7 +184,7 @@ def test_nan_pixels_are_refused_before_the_first_step(tmp_path):
     model = tiny_image_classifier("vit")
     batch = tiny_images(model)
     batch["pixel_values"][2, 0, 3, 3] = float("nan")
-    with pytest.raises(ValueError, match=r"pixel_values of row 2 of the first batch are not all finite"):
+    with pytest.raises(ValueError, match=r"pixel_values of row 2 of a batch at step 0 are not all finite"):
         train(tmp_path, model, batch, mixup_alpha=0.4)
 
 
@@ -332,3 +332,41 @@ def test_other_inputs_are_refused_only_where_pixels_are_mixed(tmp_path):
         ValueError, match=r"would mix the pixels but not bool_masked_pos. Leave it out, or set mixup_alpha=0"
     ):
         trainer.pair([batch])
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("pixels", r"pixel_values of row 1 of a batch at step 1 are not all finite"),
+        ("label", r"Label 3 is outside the model's classes 0 to 2"),
+    ],
+)
+@pytest.mark.parametrize("alpha", [0.0, 0.4])
+def test_rows_of_later_batches_are_checked(tmp_path, what, message, alpha):
+    """No step is taken on them."""
+    model = tiny_image_classifier("vit")
+    batch = tiny_images(model, n=8)
+    if what == "pixels":
+        batch["pixel_values"][5, 0, 3, 3] = float("nan")
+    else:
+        batch["labels"][5] = 3
+    trainer = ImageMixupTrainer(
+        model=model, args=training_arguments(tmp_path, mixup_alpha=alpha), train_dataset=image_rows(batch)
+    )
+    with pytest.raises(ValueError, match=message):
+        trainer.train()
+    assert trainer.state.global_step == 1
+
+
+def test_accumulation_keeps_the_pixels_of_a_step_once(tmp_path):
+    model = tiny_image_classifier("vit")
+    trainer = ImageMixupTrainer(model=model, args=training_arguments(tmp_path, mixup_alpha=0.4))
+    images = tiny_images(model, n=6)
+    batches = [{name: value[start : start + 2].clone() for name, value in images.items()} for start in (0, 2, 4)]
+    pairings = trainer.pair(batches)
+    storages = {tensor.untyped_storage().data_ptr() for tensor in (*(b["pixel_values"] for b in batches),
+                *(pairing.inputs["pixel_values"] for pairing in pairings))}  # fmt: skip
+    assert len(storages) == 1
+    assert torch.equal(torch.cat([batch["pixel_values"] for batch in batches]), images["pixel_values"])
+    trained = train(tmp_path, model, images, mixup_alpha=0.4, num_train_epochs=1)
+    assert trained._pairings == []

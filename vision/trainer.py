@@ -69,7 +69,16 @@ class ImageMixupTrainer(MixupMixin, Trainer):
         return augmented
 
     def pair(self, batches: list[dict]) -> list[Pairing | None]:
+        for batch in batches:
+            # On an accelerator only the first batch, which `MixupMixin` checks: waiting for the answer would cost time.
+            if all(value.device.type == "cpu" for value in batch.values() if isinstance(value, Tensor)):
+                self._check_batch(batch)
         pairings = super().pair(batches)
+        if len(batches) > 1:
+            for batch, pairing in zip(batches, pairings, strict=True):
+                if pairing is not None and self.args.mixup_level == "embedding":
+                    # A view of the joined rows, so that the step's pixels are kept once.
+                    batch["pixel_values"] = pairing.inputs["pixel_values"][pairing.rows]
         if self.args.mixup_pixels == "mixup" or not any(pairings):
             return pairings
         # At the level of the pixels all micro-batches share one Mix.
@@ -100,6 +109,6 @@ class ImageMixupTrainer(MixupMixin, Trainer):
         if pixels is not None and not pixels.isfinite().all():
             row = (~pixels.flatten(1).isfinite().all(1)).nonzero()[0].item()
             raise ValueError(
-                f"The pixel_values of row {row} of the first batch are not all finite: NaN or infinite pixels, or a "
-                "normalisation by a standard deviation of 0."
+                f"The pixel_values of row {row} of a batch at step {self.state.global_step} are not all finite: NaN or infinite "
+                "pixels, or a normalisation by a standard deviation of 0."
             )
