@@ -76,7 +76,7 @@ _TURNS = {
 def _upright(image: Image.Image) -> Image.Image:
     """Without `ImageOps.exif_transpose`, which also writes the EXIF data anew, and fails where they are damaged."""
     try:
-        turn = _TURNS.get(image.getexif().get(_ORIENTATION))
+        turn = _TURNS.get(int(image.getexif().get(_ORIENTATION, 1)))
     except Exception:  # damaged data raise errors of many kinds, and the pixels are there
         turn = None
     return image if turn is None else image.transpose(turn)
