@@ -72,8 +72,8 @@ class DataArguments:
     image_size: int | None = field(
         default=None,
         metadata={
-            "help": "Images are resized to this height and width, in pixels; the shorter side first, the rest is cut off. "
-            "Default: the pretrained model's size, else the images' own."
+            "help": "Images are resized to this height and width, in pixels; the shorter side first, the rest is cut off; "
+            "or as a pretrained model's image processor does it. Default: that model's size, else the images' own."
         },
     )
     image_augment: Literal["none", "flip", "pad-crop-flip"] = field(

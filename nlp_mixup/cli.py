@@ -154,7 +154,8 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
         if not (run.folder / "model").is_dir() and arguments.evaluation.keep_models != "none":
             say(arguments, "Its weights were not kept. To have them, train it elsewhere: --output_dir FOLDER")
     else:
-        run.train(trainer, prepared, keep_models="last")
+        with data_errors():
+            run.train(trainer, prepared, keep_models="last")
     if arguments.training.process_index == 0:
         with user_errors():
             print_run(run.folder)
@@ -163,6 +164,7 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
 def compare_command(name: str, seeds: list[int] | None, arms: list[str] | None, overrides: list[str]) -> None:
     """Trains what is missing of arms x seeds, then writes the report on all that its folder holds."""
     with user_errors():
+        from nlp_mixup.data import DataError
         from nlp_mixup.recipe import BASELINE, check_baseline, check_compare, load_recipe, parse_arguments
 
         recipe = load_recipe(name)
@@ -196,11 +198,14 @@ def compare_command(name: str, seeds: list[int] | None, arms: list[str] | None, 
             trainer = run.build_trainer(prepared)
             run.lock()
         if not run.is_done:  # by another command meanwhile
-            try:
-                run.train(trainer, prepared, keep_models="none")
-            except ValueError as error:  # a model that diverged has no scores; the other arms have
-                failed.append(f"{run.arm}, seed {run.seed}: {error}")
-                print(f"nlp-mixup: {failed[-1]} The comparison goes on without it.", file=sys.stderr)
+            with data_errors():
+                try:
+                    run.train(trainer, prepared, keep_models="none")
+                except DataError:
+                    raise
+                except ValueError as error:  # a model that diverged has no scores; the other arms have
+                    failed.append(f"{run.arm}, seed {run.seed}: {error}")
+                    print(f"nlp-mixup: {failed[-1]} The comparison goes on without it.", file=sys.stderr)
         run.unlock()
         del trainer  # and its model, before the next is made
     if runs[0].arguments.training.process_index == 0:
@@ -290,4 +295,19 @@ def user_errors() -> Iterator[None]:
         yield
     except (ValueError, OSError, ImportError) as error:
         print(f"nlp-mixup: error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@contextmanager
+def data_errors() -> Iterator[None]:
+    """The same for rows that are found to be wrong while training; any other error there is ours, with its traceback."""
+    from nlp_mixup.data import DataError
+
+    try:
+        yield
+    except DataError as error:
+        # A worker of the data loader puts its traceback before the message.
+        message = str(error).rpartition(f"{DataError.__name__}: ")[2].strip()
+        resumes = "Once that is mended, the same command goes on from the last checkpoint."
+        print(f"nlp-mixup: error: {message} {resumes}", file=sys.stderr)
         sys.exit(2)

@@ -40,6 +40,10 @@ _USE_FILES = (
 )
 
 
+class DataError(ValueError):
+    """Something wrong with a row that was found while training, since rows of a stream are not read before."""
+
+
 @dataclass(frozen=True)
 class TextData:
     """Texts and their classes, ready to be tokenised.

@@ -53,7 +53,7 @@ class Prepared:
         data_collator: makes a batch of rows.
         processing_class: the tokenizer or image processor that is saved with the model.
         load_model: a model whose new weights come from torch's global generator.
-        trainer_class: what trains it.
+        trainer_class: what makes its trainer, from the arguments of `Trainer`.
         digests: split -> a hash of what its rows say, where that is cheap to tell.
     """
 
@@ -64,7 +64,7 @@ class Prepared:
     data_collator: Callable[[Any], Any]
     processing_class: Any
     load_model: Callable[[ModelArguments], PreTrainedModel]
-    trainer_class: type[Trainer]
+    trainer_class: Callable[..., Trainer]
     digests: dict[str, str] = field(default_factory=dict)
 
     def serves(self, arguments: RunArguments) -> bool:

@@ -7,6 +7,7 @@ here are rows of the test split whose tokens are drawn uniformly from the vocabu
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import datasets
@@ -20,7 +21,7 @@ if TYPE_CHECKING:  # transformers imports torch, which nothing in this file need
 
     from nlp_mixup.arguments import DataArguments
 
-NOISE, HELD_OUT = "noise", "held-out"
+NOISE, UNIFORM, HELD_OUT = "noise", "uniform", "held-out"
 _SET = re.compile(r"(?P<name>[\w.-]+)=(?P<file>.+?)(:(?P<column>[^:=/\\]+)=(?P<value>.+))?")
 
 
@@ -32,23 +33,40 @@ def load_ood_texts(args: DataArguments) -> dict[str, datasets.Dataset]:
         ValueError: an entry is not NAME=FILE or NAME=FILE:COLUMN=VALUE, a name is taken, or a file has no texts.
     """
     sets: dict[str, datasets.Dataset] = {}
-    for entry in args.ood_files or []:
+    for name, file, where in named_sets(args.ood_files or [], (NOISE, HELD_OUT)):
+        table = read_texts(existing_file(file, "ood_files"), args, where)
+        if args.max_eval_samples is not None and args.max_eval_samples < len(table):
+            chosen = np.random.RandomState(args.data_split_seed).permutation(len(table))[: args.max_eval_samples]
+            table = table.take(np.sort(chosen))
+        sets[name] = datasets.Dataset(table)
+    return sets
+
+
+def named_sets(entries: list[str], taken: tuple[str, ...]) -> Iterator[tuple[str, str, tuple[str, str] | None]]:
+    """Name, file and, where there is one, column and value of each entry of ``ood_files``.
+
+    >>> list(named_sets(["oos=oos.csv", "objective=subj.csv:label=1"], taken=()))
+    [('oos', 'oos.csv', None), ('objective', 'subj.csv', ('label', '1'))]
+
+    Args:
+        entries: each NAME=FILE or NAME=FILE:COLUMN=VALUE.
+        taken: names that no entry may have.
+
+    Raises:
+        ValueError: an entry is neither, or its name is taken.
+    """
+    seen = set(taken)
+    for entry in entries:
         found = _SET.fullmatch(entry)
         if found is None:
             raise ValueError(
                 f"ood_files: {entry!r} is not NAME=FILE or NAME=FILE:COLUMN=VALUE, such as oos=oos.csv or "
                 "objective=subj.csv:label=1."
             )
-        name, column = found["name"], found["column"]
-        if name in (NOISE, HELD_OUT, *sets):
-            raise ValueError(f"ood_files: the name {name!r} is taken; choose another for {found['file']}.")
-        path = existing_file(found["file"], "ood_files")
-        table = read_texts(path, args, where=(column, found["value"]) if column else None)
-        if args.max_eval_samples is not None and args.max_eval_samples < len(table):
-            chosen = np.random.RandomState(args.data_split_seed).permutation(len(table))[: args.max_eval_samples]
-            table = table.take(np.sort(chosen))
-        sets[name] = datasets.Dataset(table)
-    return sets
+        if found["name"] in seen:
+            raise ValueError(f"ood_files: the name {found['name']!r} is taken; choose another for {found['file']}.")
+        seen.add(found["name"])
+        yield found["name"], found["file"], (found["column"], found["value"]) if found["column"] else None
 
 
 def tokenize_ood(

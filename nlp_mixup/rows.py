@@ -66,18 +66,33 @@ def read_texts(path: Path, args: DataArguments, where: tuple[str, str] | None = 
         wanted["text_pair"] = args.text_pair_column
     opened = _open(path, str(path))
     _check_columns(opened.name, opened.columns, wanted)
-    if where and where[0] not in opened.columns:
-        raise ValueError(f"{path} has no column {where[0]!r} to choose rows by; it has {', '.join(opened.columns)}.")
+    _check_choice(opened.name, opened.columns, where)
     table = opened.read(list(dict.fromkeys([*wanted.values(), *(where[:1] if where else ())])))
-    if where is not None:
-        column, value = where
-        values = table[column].cast(pa.string())
-        if value not in (present := set(pc.unique(values).to_pylist())):
-            raise ValueError(
-                f"{path}: no row has {value!r} in column {column!r}, which holds {shorten(sorted(map(str, present)))}."
-            )
-        table = table.filter(pc.equal(values, value))
+    table = choose_rows(table, str(path), where)
     return pa.table({role: _checked(opened, table, role, column) for role, column in wanted.items()})
+
+
+def choose_rows(table: pa.Table, name: str, where: tuple[str, str] | None) -> pa.Table:
+    """The rows whose column has a value, as text; all of them where `where` is None.
+
+    Raises:
+        ValueError: there is no such column or value; the message names those that are there.
+    """
+    if where is None:
+        return table
+    _check_choice(name, table.column_names, where)
+    column, value = where
+    values = table[column].cast(pa.string())
+    if value not in (present := set(pc.unique(values).to_pylist())):
+        raise ValueError(
+            f"{name}: no row has {value!r} in column {column!r}, which holds {shorten(sorted(map(str, present)))}."
+        )
+    return table.filter(pc.equal(values, value))
+
+
+def _check_choice(name: str, columns: list[str], where: tuple[str, str] | None) -> None:
+    if where and where[0] not in columns:
+        raise ValueError(f"{name} has no column {where[0]!r} to choose rows by; it has {', '.join(columns)}.")
 
 
 @dataclass(frozen=True)

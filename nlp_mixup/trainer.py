@@ -118,8 +118,13 @@ class MixupMixin(PushMixin, _Base):
                 f"The stream ended within a step: its last {len(batches)} of {num_batches} micro-batches are left out."
             )
             batches = []
+        batches = self._augmented(batches)
         self._pairings = list(zip(batches, self.pair(batches), strict=True))
         return batches, num_items_in_batch
+
+    def _augmented(self, batches: list[dict]) -> list[dict]:
+        """The micro-batches to train on: those that were read, or random copies of their rows."""
+        return batches
 
     def training_step(self, model: nn.Module, inputs: dict, num_items_in_batch: Tensor | int | None = None) -> Tensor:
         paired = [pairing for batch, pairing in self._pairings if batch is inputs]
@@ -284,7 +289,17 @@ class MixupMixin(PushMixin, _Base):
             if self._mixer is not None:
                 self._mixer.detach()
                 self._mixer = None  # a search may set another level next
-            self._batches, self._lambdas = 0, []
+            self._batches, self._lambdas, self._pairings = 0, [], []
+
+    def _save_checkpoint(self, model, trial):
+        """Under the model's own names of its weights: those of an older format, as of a ViT, the Trainer reads as missing."""
+        saved: Any = self.model
+        stored = vars(saved).get("_weight_conversions")
+        saved._weight_conversions = []
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            saved._weight_conversions = stored
 
     def log(self, logs: dict[str, float], *args, **kwargs) -> None:
         if "loss" in logs and self.args.mixup_alpha > 0 and self._batches:

@@ -27,7 +27,7 @@ MODULES = sorted(
 )
 # Room -> the rooms of the package that it may import.
 ARROWS = {
-    "cli": {"recipe", "experiment", "report", "doctor", "push"},
+    "cli": {"recipe", "experiment", "report", "doctor", "push", "data"},
     "doctor": {
         *("arguments", "calibration", "data", "figures", "label_map", "models", "recipe", "results", "rows"),
         "vision",  # by the task's name, or the model's own

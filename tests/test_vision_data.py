@@ -1,22 +1,27 @@
 """Image data: every source gives the same pixels, and whatever is wrong is named before training."""
 
+import importlib
 import io
+import struct
 
 import datasets
 import numpy as np
 import pytest
 import torch
 from image_folders import write_images
-from PIL import Image
+from PIL import Image, ImageOps
 
 from nlp_mixup.recipe import Recipe, parse_arguments
 from nlp_mixup.vision.data import prepare_images
-from nlp_mixup.vision.images import Normalization, augment, open_image, pixel_statistics
+from nlp_mixup.vision.images import Augmenter, Normalization, open_image, pixel_statistics
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
     monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(
+        "datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0
+    )  # 5 seconds at the end of each parquet file
     datasets.disable_progress_bars()
 
 
@@ -79,7 +84,7 @@ def test_folder_parquet_and_stream_give_the_same_images(tmp_path):
     assert rows[0]["labels"] == rows[1]["labels"] == [int(f.parent.name == "bee") for f in files]
     for place in (folder, tmp_path / "parquet"):
         streamed = prepare(tmp_path, dataset_name=str(place), streaming=True, max_steps=1, image_size=16)
-        images = [(row["labels"], row["pixel_values"]) for row in streamed.splits["train"]]
+        images = [(row["labels"], row["pixel_values"]) for row in streamed.splits["train"].take(6)]
         assert sorted(label for label, _ in images) == [0, 0, 0, 1, 1, 1]
         # As many different images, and each of them is one of the folder's.
         close = torch.stack([image for _, image in images])[:, None] - rows[0]["pixel_values"]
@@ -138,6 +143,37 @@ def test_modes_of_images_become_what_users_expect():
     sixteen = Image.fromarray(np.array([[0, 25700]], np.uint16))
     assert np.asarray(open_image(encoded(sixteen), "16 bits")).tolist() == expected
     assert np.asarray(open_image(encoded(Image.new("1", (1, 1), 1)), "1 bit")).tolist() == [[[255] * 3]]
+    file = io.BytesIO()  # 32 bits that hold 8
+    Image.fromarray(np.array([[0, 100]], np.int32)).save(file, format="tiff")
+    assert Image.open(io.BytesIO(file.getvalue())).mode == "I"
+    assert np.asarray(open_image(file.getvalue(), "32 bits")).tolist() == expected
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_images_are_turned_upright_and_damaged_exif_data_lose_none(orientation):
+    """Pillow's own function writes the data anew, which fails where the type of a tag is damaged."""
+    pixels = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = orientation, "a description"
+    content = encoded(pixels, exif=exif)
+    wanted = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
+    assert np.asarray(open_image(content, "whole")).tolist() == wanted.tolist()
+
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="jpeg", exif=exif)
+    damaged = bytearray(file.getvalue())
+    damaged[41] = 68  # the type of the first tag
+    with pytest.raises(struct.error):
+        ImageOps.exif_transpose(Image.open(io.BytesIO(damaged)))
+    assert open_image(bytes(damaged), "damaged").size in {(4, 6), (6, 4)}
+
+
+def test_pretrained_models_of_grey_images_are_refused(tmp_path):
+    from transformers import ViTConfig
+
+    ViTConfig(num_channels=1).save_pretrained(tmp_path / "vit")
+    with pytest.raises(ValueError, match=r"vit takes images of 1 channel; .*Choose a model with num_channels=3"):
+        prepare(tmp_path, dataset_name="sklearn-digits", model_name_or_path=str(tmp_path / "vit"))
 
 
 def test_mixed_sizes_are_resized_to_image_size(tmp_path):
@@ -175,33 +211,58 @@ def test_named_sets_out_of_distribution(tmp_path):
     assert prepared.ood["far"].column_names == ["pixel_values"]
 
 
+def test_rows_of_a_set_out_of_distribution_are_chosen_by_a_column(tmp_path):
+    """By the grammar that texts have too."""
+    folder, far = write_images(tmp_path / "data"), tmp_path / "far.parquet"
+    write_parquet(far, [encoded(np.full((16, 16, 3), value)) for value in range(5)], [0, 1, 0, 0, 1])
+    prepared = prepare(tmp_path, dataset_name=str(folder), ood_files=[f"far={far}:label=0"], noise_samples=0)
+    assert len(prepared.ood["far"]) == 3
+    for entry, message in (
+        (f"far={far}:label=7", r"no row has '7' in column 'label', which holds 0, 1"),
+        (f"far={far}:kind=7", r"has no column 'kind' to choose rows by"),
+        (f"far={folder / 'test'}:label=0", r"is a folder, whose images have no column 'label'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            prepare(tmp_path, dataset_name=str(folder), ood_files=[entry])
+
+
 @pytest.mark.parametrize("augmentation", ["flip", "pad-crop-flip"])
 def test_augmentation_shows_shifted_and_mirrored_copies(augmentation):
     """Each result is a window of the padded image, as it is or mirrored; all windows turn up."""
-    image = torch.arange(1, 1 + 8 * 8 * 3).view(8, 8, 3)
-    pad = 1 if augmentation == "pad-crop-flip" else 0
-    padded = torch.nn.functional.pad(image, (0, 0, pad, pad, pad, pad))
+    image = torch.arange(1.0, 1 + 8 * 8 * 3).view(3, 8, 8)
+    pad, black = 1 if augmentation == "pad-crop-flip" else 0, (-1.0, -2.0, -3.0)
+    padded = torch.tensor(black)[:, None, None].repeat(1, 8 + 2 * pad, 8 + 2 * pad)
+    padded[:, pad : 8 + pad, pad : 8 + pad] = image
     windows = {
-        (top, left, mirrored): window.flip(1) if mirrored else window
+        (top, left, mirrored): window.flip(2) if mirrored else window
         for top in range(2 * pad + 1) for left in range(2 * pad + 1) for mirrored in (False, True)
-        for window in [padded[top : top + 8, left : left + 8]]
+        for window in [padded[:, top : top + 8, left : left + 8]]
     }  # fmt: skip
-    torch.manual_seed(0)
-    results = augment(image.expand(300, 8, 8, 3), augmentation)
+    results, again = (
+        Augmenter(augmentation, black)(image.expand(300, 3, 8, 8), np.random.default_rng(0)) for _ in range(2)
+    )
     found = [[name for name, window in windows.items() if torch.equal(result, window)] for result in results]
     assert all(len(names) == 1 for names in found)
     assert {names[0] for names in found} == set(windows)
-    torch.manual_seed(0)
-    assert torch.equal(augment(image.expand(300, 8, 8, 3), augmentation), results)
+    assert torch.equal(results, again)
 
 
-def test_only_training_images_are_augmented(tmp_path):
-    prepared = prepare(tmp_path, dataset_name=str(write_images(tmp_path / "data")), image_augment="flip")
-    train, validation = (
-        [prepared.splits[split][0]["pixel_values"] for _ in range(20)] for split in ("train", "validation")
+def test_only_the_trainer_augments(tmp_path):
+    """What is read is as it is; a batch to train on is not, and its black borders are those of the normalised pixels."""
+    folder = write_images(tmp_path / "data", size=16)
+    plain, augmented = (
+        prepare(tmp_path, dataset_name=str(folder), image_augment=name) for name in ("none", "pad-crop-flip")
     )
-    assert len({image.sum((0, 1))[0].item() for image in train}) == 2
-    assert all(torch.equal(image, validation[0]) for image in validation)
+    assert torch.equal(plain.splits["train"][:]["pixel_values"], augmented.splits["train"][:]["pixel_values"])
+    model, args = augmented.load_model(augmented.arguments.model), augmented.arguments.training
+    trainer = augmented.trainer_class(model=model, args=args, eval_dataset=augmented.splits["validation"])
+    batch = plain.data_collator(list(plain.splits["train"]))
+    (seen,) = trainer._augmented([batch])
+    assert seen["pixel_values"].shape == batch["pixel_values"].shape
+    assert not torch.equal(seen["pixel_values"], batch["pixel_values"])
+    processor = plain.processing_class
+    black = -torch.tensor(processor.image_mean) / torch.tensor(processor.image_std)
+    torch.testing.assert_close(seen["pixel_values"].amin((0, 2, 3)), black, atol=1e-5, rtol=1e-5)
 
 
 def test_a_pretrained_models_processor_decides(tmp_path):
@@ -223,12 +284,78 @@ def test_a_pretrained_models_processor_decides(tmp_path):
     assert (model.config.num_labels, model.config.id2label) == (2, {0: "ant", 1: "bee"})
 
 
-def test_the_saved_processor_reads_images_as_training_did(tmp_path):
-    folder = write_images(tmp_path / "data")
-    prepared = prepare(tmp_path, dataset_name=str(folder))
-    image = Image.open(sorted((folder / "train").rglob("*.png"))[0])
-    seen = prepared.processing_class(image, return_tensors="pt")["pixel_values"][0]
-    torch.testing.assert_close(prepared.splits["train"][0]["pixel_values"], seen, atol=1e-5, rtol=1e-5)
+def image_of(height, width, seed=0):
+    """Waves with noise: what is blurred, squeezed or shifted differs."""
+    random = np.random.RandomState(seed)
+    down, right = np.mgrid[0:height, 0:width]
+    waves = 128 + 80 * np.sin(down / 5)[..., None] * np.cos(right / 7 + np.arange(3)[:, None, None]).transpose(1, 2, 0)
+    return Image.fromarray((waves + random.randint(-40, 40, (height, width, 3))).clip(0, 255).astype(np.uint8))
+
+
+def assert_training_saw_what_the_processor_gives(prepared, image):
+    processor = type(prepared.processing_class)(**prepared.processing_class.to_dict())  # as saved
+    seen = torch.as_tensor(np.array(processor(image)["pixel_values"]))[0].float()
+    torch.testing.assert_close(prepared.splits["train"][0]["pixel_values"], seen, atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("image_size", [None, 12])
+def test_the_saved_processor_reads_images_as_training_did(tmp_path, image_size):
+    """Not square, and of another size than image_size."""
+    image = image_of(24, 40)
+    write_parquet(tmp_path / "train.parquet", [encoded(image)] * 4, [0, 1, 0, 1])
+    prepared = prepare(tmp_path, dataset_name=str(tmp_path), validation_fraction=0.5, image_size=image_size)
+    assert_training_saw_what_the_processor_gives(prepared, image)
+
+
+PROCESSORS = {
+    "bit": {}, "convnext": {}, "deit": {}, "efficientnet": {"include_top": True}, "levit": {}, "mobilenet_v2": {},
+    "mobilevit": {}, "siglip": {}, "vit": {"do_rescale": False, "do_normalize": False},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("image_size", [None, 16])
+@pytest.mark.parametrize("name", PROCESSORS)
+def test_pretrained_processors_that_do_more_than_resize(tmp_path, name, image_size, monkeypatch):
+    """Resize and then crop, squash, double normalisation, blue before red, values of 0 to 255."""
+    module = importlib.import_module(f"transformers.models.{name}.image_processing_pil_{name}")
+    processor = getattr(module, module.__all__[0])(**PROCESSORS[name])
+    monkeypatch.setattr("nlp_mixup.vision.data.load_image_processor", lambda _: processor)
+    image = image_of(70, 110)
+    write_parquet(tmp_path / "train.parquet", [encoded(image)] * 4, [0, 1, 0, 1])
+    prepared = prepare(
+        tmp_path, dataset_name=str(tmp_path), validation_fraction=0.5, image_size=image_size, noise_samples=0
+    )
+    assert image_size is None or prepared.splits["train"][0]["pixel_values"].shape in {(3, 16, 16), (3, 18, 18)}
+    assert_training_saw_what_the_processor_gives(prepared, image)
+
+
+def test_processors_that_cannot_be_followed_are_refused(tmp_path, monkeypatch):
+    from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
+    class Squaring(ViTImageProcessorPil):
+        def normalize(self, image, mean, std, **kwargs):
+            return super().normalize(image, mean, std) ** 2
+
+    for processor, message in (
+        (ViTImageProcessorPil(size={"shortest_edge": 8}), r"gives images of several sizes. Type --image_size N"),
+        (Squaring(size={"height": 8, "width": 8}), r"Squaring (does more to an image than|makes white no brighter)"),
+    ):
+        monkeypatch.setattr("nlp_mixup.vision.data.load_image_processor", lambda _, given=processor: given)
+        with pytest.raises(ValueError, match=message):
+            prepare(tmp_path, dataset_name="sklearn-digits")
+
+
+def test_kept_pixels_are_of_this_format_and_these_decoders(tmp_path, monkeypatch):
+    def files():
+        prepare(tmp_path, dataset_name="sklearn-digits", max_train_samples=20, max_eval_samples=20)
+        return len(list((tmp_path / "cache").rglob("pixels-*.arrow")))
+
+    first = files()
+    assert first == files() > 0
+    monkeypatch.setattr("nlp_mixup.vision.data._FORMAT", 0)
+    assert files() == 2 * first
+    monkeypatch.setattr("PIL.__version__", "0.0")
+    assert files() == 3 * first
 
 
 def test_statistics_by_hand_and_of_constant_images():
@@ -328,9 +455,11 @@ def test_labels_out_of_range(tmp_path, labels, names):
         ({"streaming": True, "max_steps": 2}, r"Type --image_size 224"),
         ({"model_name_or_path": "text-cnn"}, r"'text-cnn' reads texts. For images type one of resnet-small"),
         ({"model_name_or_path": "ResNet18_32"}, r"did you mean 'resnet18-32'\?"),
+        ({"lora_rank": 4}, r"lora_rank=4 is for texts: images are trained with all weights"),
         ({"glove_file": "glove.txt"}, r"glove_file and tokenizer_name belong to texts"),
-        ({"ood_files": ["far.parquet"]}, r"ood_files: 'far.parquet' is not NAME=PATH"),
+        ({"ood_files": ["far.parquet"]}, r"ood_files: 'far.parquet' is not NAME=FILE or NAME=FILE:COLUMN=VALUE"),
         ({"ood_files": ["noise=far.parquet"]}, r"the name 'noise' is taken"),
+        ({"ood_files": ["uniform=far.parquet"]}, r"the name 'uniform' is taken"),
         ({"train_file": "missing.parquet"}, r"train_file: there is no file missing.parquet"),
         ({"dataset_name": "./nowhere"}, r"dataset_name: there is no folder ./nowhere"),
     ],

@@ -1,17 +1,19 @@
 """The image trainer against a plain PyTorch loop that replays the recorded pairs."""
 
 import copy
+import itertools
 
 import pytest
 import torch
 import torch.nn.functional as F
 from conftest import stock_arguments, tiny_model, training_arguments
-from test_trainer import Recorder
+from test_trainer import Recorder, Stop
 from tiny_image_models import image_rows, replay_images, tiny_image_classifier, tiny_images
 from transformers import Trainer
 
 from nlp_mixup import MixupTrainer
 from nlp_mixup.vision import ImageMixupTrainer
+from nlp_mixup.vision.images import Augmenter
 
 TYPES = ["vit", "swin", "convnext", "resnet", "resnet_small_image", "vgg"]
 
@@ -182,7 +184,7 @@ def test_nan_pixels_are_refused_before_the_first_step(tmp_path):
     model = tiny_image_classifier("vit")
     batch = tiny_images(model)
     batch["pixel_values"][2, 0, 3, 3] = float("nan")
-    with pytest.raises(ValueError, match=r"pixel_values of row 2 of the first batch are not all finite"):
+    with pytest.raises(ValueError, match=r"pixel_values of row 2 of a batch at step 0 are not all finite"):
         train(tmp_path, model, batch, mixup_alpha=0.4)
 
 
@@ -244,3 +246,127 @@ def test_learning_rate_milestones(tmp_path):
         ValueError, match=r"lr_milestones are shares of the training run, between 0 and 1, got \[60.0\]"
     ):
         training_arguments(tmp_path, lr_milestones=[60.0])
+
+
+def test_resumed_in_mid_epoch_equals_uninterrupted_with_augmentation(tmp_path):
+    """The data loader reads one batch ahead, so draws while reading would not be those of an uninterrupted run."""
+    model = tiny_image_classifier("vit")
+    rows = image_rows(tiny_images(model, n=12))
+    settings = {
+        "mixup_alpha": 0.4, "num_train_epochs": 2, "per_device_train_batch_size": 2, "gradient_accumulation_steps": 2,
+        "save_strategy": "steps", "save_steps": 2, "train_sampling_strategy": "random",
+    }  # fmt: skip
+
+    def trained(folder, *callbacks, checkpoint=None):
+        recorder = Recorder()
+        trainer = ImageMixupTrainer(
+            model=copy.deepcopy(model), args=training_arguments(tmp_path / folder, **settings), train_dataset=rows,
+            callbacks=[recorder, *callbacks], augmenter=Augmenter("pad-crop-flip", (-1.0, -1.0, -1.0)),
+        )  # fmt: skip
+        trainer.train(resume_from_checkpoint=checkpoint)
+        return trainer.model, recorder.gradients
+
+    whole, gradients = trained("whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained("cut", Stop(3))
+    resumed, rest = trained("cut", checkpoint=str(tmp_path / "cut" / "checkpoint-2"))
+    assert len(gradients) == 6
+    assert len(rest) == 4
+    for mine, theirs in zip(rest, gradients[2:], strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=0)
+    for mine, theirs in zip(resumed.parameters(), whole.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=0)
+
+
+def test_processes_augment_apart(tmp_path):
+    trainer = ImageMixupTrainer(
+        model=tiny_image_classifier("vit"), args=training_arguments(tmp_path), augmenter=Augmenter("flip", (0.0,) * 3)
+    )
+    batch = tiny_images(trainer.model, n=32)
+    coordinates, seen = trainer._coordinates, []
+    for rank in (0, 1):
+        trainer._coordinates = lambda micro_step, rank=rank: coordinates(micro_step) | {"rank": rank}
+        seen.append(trainer._augmented([batch, batch]))
+    images = [batch["pixel_values"] for batches in seen for batch in batches]
+    assert not any(torch.equal(first, other) for first, other in itertools.combinations(images, 2))
+
+
+def test_the_best_weights_of_a_renamed_type_are_loaded(tmp_path):
+    """transformers saves a ViT under the names of an older format, which the Trainer then reads as missing weights."""
+    model = tiny_image_classifier("vit")
+    rows = image_rows(tiny_images(model, n=8))
+    args = training_arguments(
+        tmp_path, num_train_epochs=2, eval_strategy="epoch", save_strategy="epoch", load_best_model_at_end=True,
+        metric_for_best_model="eval_first", greater_is_better=True,
+    )  # fmt: skip
+    after_epoch = []
+
+    def first_epoch_is_best(_):
+        after_epoch.append(copy.deepcopy(trainer.model.state_dict()))
+        return {"first": -len(after_epoch)}
+
+    trainer = ImageMixupTrainer(
+        model=copy.deepcopy(model),
+        args=args,
+        train_dataset=rows,
+        eval_dataset=rows,
+        compute_metrics=first_epoch_is_best,
+    )
+    trainer.train()
+    for name, weight in trainer.model.state_dict().items():
+        torch.testing.assert_close(weight, after_epoch[0][name], atol=0, rtol=0)
+    again = type(model).from_pretrained(tmp_path / "checkpoint-2")
+    torch.testing.assert_close(again.state_dict(), after_epoch[0], atol=0, rtol=0)
+
+
+def test_other_inputs_are_refused_only_where_pixels_are_mixed(tmp_path):
+    """mixup_alpha=0 is what the message advises."""
+    model = tiny_image_classifier("vit")
+    rows = [row | {"bool_masked_pos": torch.zeros(1)} for row in image_rows(tiny_images(model, n=4))]
+    for settings in ({"mixup_alpha": 0.0}, {"mixup_alpha": 0.4, "mixup_level": "sentence"}):
+        trainer = ImageMixupTrainer(model=model, args=training_arguments(tmp_path, **settings), train_dataset=rows)
+        batch = {name: torch.stack([torch.as_tensor(row[name]) for row in rows]) for name in rows[0]}
+        trainer.pair([batch])
+    trainer = ImageMixupTrainer(model=model, args=training_arguments(tmp_path, mixup_alpha=0.4), train_dataset=rows)
+    with pytest.raises(
+        ValueError, match=r"would mix the pixels but not bool_masked_pos. Leave it out, or set mixup_alpha=0"
+    ):
+        trainer.pair([batch])
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("pixels", r"pixel_values of row 1 of a batch at step 1 are not all finite"),
+        ("label", r"Label 3 is outside the model's classes 0 to 2"),
+    ],
+)
+@pytest.mark.parametrize("alpha", [0.0, 0.4])
+def test_rows_of_later_batches_are_checked(tmp_path, what, message, alpha):
+    """No step is taken on them."""
+    model = tiny_image_classifier("vit")
+    batch = tiny_images(model, n=8)
+    if what == "pixels":
+        batch["pixel_values"][5, 0, 3, 3] = float("nan")
+    else:
+        batch["labels"][5] = 3
+    trainer = ImageMixupTrainer(
+        model=model, args=training_arguments(tmp_path, mixup_alpha=alpha), train_dataset=image_rows(batch)
+    )
+    with pytest.raises(ValueError, match=message):
+        trainer.train()
+    assert trainer.state.global_step == 1
+
+
+def test_accumulation_keeps_the_pixels_of_a_step_once(tmp_path):
+    model = tiny_image_classifier("vit")
+    trainer = ImageMixupTrainer(model=model, args=training_arguments(tmp_path, mixup_alpha=0.4))
+    images = tiny_images(model, n=6)
+    batches = [{name: value[start : start + 2].clone() for name, value in images.items()} for start in (0, 2, 4)]
+    pairings = trainer.pair(batches)
+    storages = {tensor.untyped_storage().data_ptr() for tensor in (*(b["pixel_values"] for b in batches),
+                *(pairing.inputs["pixel_values"] for pairing in pairings))}  # fmt: skip
+    assert len(storages) == 1
+    assert torch.equal(torch.cat([batch["pixel_values"] for batch in batches]), images["pixel_values"])
+    trained = train(tmp_path, model, images, mixup_alpha=0.4, num_train_epochs=1)
+    assert trained._pairings == []

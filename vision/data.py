@@ -14,33 +14,34 @@ from typing import Any
 
 import datasets
 import numpy as np
+import PIL
 import pyarrow as pa
+import transformers
 from datasets.fingerprint import Hasher
-from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.data import SPLIT_NAMES, check_settings, class_tables, digest, drop_hidden_test, subset, take_out
 from nlp_mixup.experiment import Prepared
-from nlp_mixup.ood import HELD_OUT, NOISE
+from nlp_mixup.ood import HELD_OUT, NOISE, UNIFORM
 from nlp_mixup.recipe import RunArguments
 from nlp_mixup.vision.images import (
+    Augmenter,
     NoiseTransform,
     Normalization,
     PixelTransform,
-    Size,
     collate_images,
     open_image,
     pixel_statistics,
     read_content,
-    stored_pixels,
 )
-from nlp_mixup.vision.loading import check_model_name, load_image_model, load_image_processor
+from nlp_mixup.vision.loading import check_channels, check_model_name, load_image_model, load_image_processor
+from nlp_mixup.vision.processing import ImageReader, build_processor, resized_processor, take_apart
 from nlp_mixup.vision.sources import image_sources, load_ood_tables, read_split
-from nlp_mixup.vision.stream import Stream, load_stream, stream_of_files
+from nlp_mixup.vision.stream import Stream, count_readers, load_stream, stream_of_files
 from nlp_mixup.vision.trainer import ImageMixupTrainer
 
-UNIFORM = "uniform"
 STREAM_SAMPLE = 1024  # images of a stream that its statistics are taken from
+_FORMAT = 2  # of the pixels that are kept: raise it when they are read in another way
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,8 @@ class ImageData:
 def prepare_images(arguments: RunArguments) -> Prepared:
     """What the runs of a comparison on images share; see `nlp_mixup.experiment.Prepared`.
 
-    Pixels are normalised with the mean and standard deviation of the training images, or as a pretrained model's own image
-    processor says.
+    Images are brought to size and normalised as the image processor does that is saved with the model: a pretrained one's
+    own, or one with the mean and standard deviation of the training images.
 
     Raises:
         FileNotFoundError: a named file or folder does not exist.
@@ -75,23 +76,31 @@ def prepare_images(arguments: RunArguments) -> Prepared:
     """
     args = arguments.data
     check_model_name(arguments.model)
+    check_channels(arguments.model)
     check_image_settings(arguments)
     data = load_image_data(args)
     ood_tables = load_ood_tables(args)
     if data.held_out is not None:
         ood_tables[HELD_OUT] = data.held_out
-    processor = load_image_processor(arguments.model)
-    size = choose_size(args, processor, data)
-    decode = partial(decode_table, size=size, resize=args.image_size is not None or processor is not None)
+    pretrained = load_image_processor(arguments.model)
+    if pretrained is not None and args.image_size is not None:
+        pretrained = resized_processor(pretrained, args.image_size)
+    reader, normalization = choose_reader(args, pretrained, data)
+    size = reader.size
 
-    splits: dict[str, Any] = {name: decode(table, name, data.label_names) for name, table in data.tables.items()}
-    statistics = pixel_statistics(_training_pixels(splits.get("train"), data.stream, size))
-    normalization = statistics if processor is None else normalization_of(processor)
-    plain, augmented = PixelTransform(size, normalization), PixelTransform(size, normalization, args.image_augment)
-    splits = {name: rows.with_transform(augmented if name == "train" else plain) for name, rows in splits.items()}
+    splits: dict[str, Any] = {
+        name: decode_table(table, name, data.label_names, reader) for name, table in data.tables.items()
+    }
+    statistics = pixel_statistics(_training_pixels(splits.get("train"), data.stream, reader))
+    if normalization is None:
+        normalization = statistics
+    transform = PixelTransform(size, normalization)
+    splits = {name: rows.with_transform(transform) for name, rows in splits.items()}
     if data.stream is not None:
-        splits["train"] = data.stream.rows(augmented)
-    ood = {name: decode(table, name, None).with_transform(plain) for name, table in ood_tables.items()}
+        splits["train"] = data.stream.rows(reader, transform, count_readers(arguments.training))
+    ood = {
+        name: decode_table(table, name, None, reader).with_transform(transform) for name, table in ood_tables.items()
+    }
     if args.noise_samples > 0:
         numbers = datasets.Dataset.from_dict({"pixel_values": list(range(args.noise_samples))})
         noise = partial(
@@ -104,9 +113,9 @@ def prepare_images(arguments: RunArguments) -> Prepared:
         ood=ood,
         label_names=data.label_names,
         data_collator=collate_images,
-        processing_class=processor or build_processor(size, normalization),
+        processing_class=pretrained or build_processor(size, normalization),
         load_model=partial(load_image_model, label_names=data.label_names),
-        trainer_class=ImageMixupTrainer,
+        trainer_class=partial(ImageMixupTrainer, augmenter=Augmenter(args.image_augment, normalization.black)),
     )
 
 
@@ -127,21 +136,18 @@ def load_image_data(args: DataArguments) -> ImageData:
     tables = {split: subset(tables[split], split, args) for split in SPLIT_NAMES if split in tables}
     if not args.streaming:
         return ImageData(tables, label_names, held_out=held_out)
-    stream = stream_of_files(tables.pop("train"), rows["train"].source, args.data_split_seed)
+    stream = stream_of_files(tables.pop("train"), rows["train"].source, args.data_split_seed, len(label_names))
     return ImageData(tables, label_names, stream, held_out)
 
 
-def decode_table(
-    table: pa.Table, split: str, label_names: list[str] | None, *, size: Size, resize: bool
-) -> datasets.Dataset:
+def decode_table(table: pa.Table, split: str, label_names: list[str] | None, reader: ImageReader) -> datasets.Dataset:
     """Decodes every image into plain pixels, which are kept under ``HF_DATASETS_CACHE`` by a hash of what the files say.
 
     Args:
         table: column ``image`` and, with `label_names`, ``label``.
         split: what to call it in an error.
         label_names: the classes; None leaves the labels out.
-        size: height and width of the result.
-        resize: whether images of other sizes are resized.
+        reader: what brings them to size.
 
     Returns:
         Columns ``pixel_values``, the bytes of (height, width, 3), and ``labels``.
@@ -158,9 +164,11 @@ def decode_table(
         columns["labels"] = table["label"]
         features["labels"] = datasets.ClassLabel(names=label_names)
     encoded = datasets.Dataset(pa.table(columns))
-    key = Hasher.hash([digest(encoded), size, resize, label_names])
+    how = [_FORMAT, type(reader.to_size).__name__, reader.to_size.to_json_string(), reader.size, reader.resize]
+    decoders = [PIL.__version__, transformers.__version__]
+    key = Hasher.hash([digest(encoded), label_names, how, decoders])
     return encoded.map(
-        partial(_decode, split=split, size=size, resize=resize),
+        partial(_decode, split=split, reader=reader),
         batched=True,
         batch_size=256,
         remove_columns=["image"],
@@ -172,55 +180,39 @@ def decode_table(
     )
 
 
-def _decode(rows: dict[str, Any], indices: list[int], split: str, size: Size, resize: bool) -> dict[str, Any]:
-    contents = zip(rows["image"], indices, strict=True)
-    return {"pixel_values": [stored_pixels(image, f"{split}, row {row + 1}", size, resize) for image, row in contents]}
+def _decode(rows: dict[str, Any], indices: list[int], split: str, reader: ImageReader) -> dict[str, Any]:
+    return {"pixel_values": reader.read(rows["image"], [f"{split}, row {row + 1}" for row in indices])}
 
 
-def choose_size(args: DataArguments, processor: Any, data: ImageData) -> Size:
-    """``image_size``, else the pretrained model's size, else that of the first training image."""
-    if args.image_size is not None:
-        return args.image_size, args.image_size
-    if processor is not None:
-        given: dict[str, Any] = dict(getattr(processor, "crop_size", None) or processor.size)
-        side = given.get("shortest_edge") or 0
-        return given.get("height") or side, given.get("width") or side
-    if data.stream is not None:
-        raise ValueError("A stream needs to know the size of its images beforehand. Type --image_size 224 or the like.")
-    content = read_content(data.tables["train"]["image"][0].as_py(), "train, row 1")
-    width, height = open_image(content["bytes"], content["path"]).size
-    return height, width
+def choose_reader(args: DataArguments, pretrained: Any, data: ImageData) -> tuple[ImageReader, Normalization | None]:
+    """What reads the images, and the normalisation where a pretrained model's image processor says it.
 
-
-def normalization_of(processor: Any) -> Normalization:
-    """What a pretrained model's image processor does to pixels of 0 to 255.
-
-    Raises:
-        ValueError: it scales them by another number than 1/255.
+    Images have ``image_size``, else the pretrained model's size, else that of the first training image.
     """
-    if processor.do_rescale and abs(processor.rescale_factor * 255 - 1) > 1e-6:
-        raise ValueError(f"The image processor scales pixels by {processor.rescale_factor}, accepted is 1/255.")
-    mean, sd = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-    if processor.do_normalize:
-        mean, sd = tuple(processor.image_mean), tuple(processor.image_std)
-    return Normalization(mean, sd, bool(getattr(processor, "do_flip_channel_order", False)))
+    if pretrained is not None:
+        to_size, size, normalization = take_apart(pretrained)
+        return ImageReader(to_size, size, resize=True), normalization
+    if args.image_size is not None:
+        size = args.image_size, args.image_size
+    elif data.stream is not None:
+        raise ValueError("A stream needs to know the size of its images beforehand. Type --image_size 224 or the like.")
+    else:
+        content = read_content(data.tables["train"]["image"][0].as_py(), "train, row 1")
+        width, height = open_image(content["bytes"], content["path"]).size
+        size = height, width
+    to_size, size, _ = take_apart(build_processor(size))
+    return ImageReader(to_size, size, resize=args.image_size is not None), None
 
 
-def build_processor(size: Size, normalization: Normalization) -> ViTImageProcessorPil:
-    """The image processor that is saved with a model built here, so that a pipeline reads images as training did."""
-    return ViTImageProcessorPil(
-        size={"height": size[0], "width": size[1]}, image_mean=list(normalization.mean), image_std=list(normalization.sd),
-        do_convert_rgb=True,
-    )  # fmt: skip
-
-
-def _training_pixels(train: datasets.Dataset | None, stream: Stream | None, size: Size) -> Iterator[np.ndarray]:
+def _training_pixels(
+    train: datasets.Dataset | None, stream: Stream | None, reader: ImageReader
+) -> Iterator[np.ndarray]:
     if stream is not None:
         for content in stream.contents(STREAM_SAMPLE):
-            yield np.frombuffer(stored_pixels(content, stream.source, size, resize=True), np.uint8).reshape(*size, 3)
+            yield np.frombuffer(reader.read([content], [stream.source])[0], np.uint8).reshape(*reader.size, 3)
     elif train is not None:
         for batch in train.select_columns(["pixel_values"]).iter(1000):
-            yield np.frombuffer(b"".join(batch["pixel_values"]), np.uint8).reshape(-1, *size, 3)
+            yield np.frombuffer(b"".join(batch["pixel_values"]), np.uint8).reshape(-1, *reader.size, 3)
 
 
 def check_image_settings(arguments: RunArguments) -> None:

@@ -1,7 +1,7 @@
 """What `nlp-mixup evaluate` needs of an image classifier: its rows and weights as the doctor's `Subject`.
 
-Images are read as the model's own image processor reads them, and so as a pipeline would. With ``image_size`` they are
-brought to that size as in training here: resized to cover it, and cut.
+Images are read as the model's own image processor reads them, and so as a pipeline would; with ``image_size``, as a copy of
+it set to that size.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from nlp_mixup.arguments import DataArguments
 from nlp_mixup.data import check_settings, name_labels, subset
 from nlp_mixup.doctor import DoctorArguments, Subject, dtype_of, match_classes
 from nlp_mixup.models.trained import load_trained_on_images
-from nlp_mixup.vision.data import decode_table, normalization_of
-from nlp_mixup.vision.images import PixelTransform, open_image, read_content
+from nlp_mixup.vision.images import open_image, read_content
+from nlp_mixup.vision.processing import resized_processor
 from nlp_mixup.vision.sources import CONTENT, image_sources, read_split
 
 
@@ -38,16 +38,13 @@ def prepare_images(model: str, data: DataArguments, options: DoctorArguments) ->
         trust_remote_code=options.trust_remote_code,
         dtype=dtype_of(options),
     )
+    if data.image_size is not None:
+        processor = resized_processor(processor, data.image_size)
     classes, label_map, tables = match_classes(network, held_out, data, options)
     splits = {}
     for split, table in tables.items():
         table, name = subset(table, split, data), held_out[split].rows.source
-        if data.image_size is None:
-            splits[split] = encoded_rows(table, name).with_transform(ProcessorTransform(processor))
-        else:
-            size = (data.image_size, data.image_size)
-            decoded = decode_table(table, split, classes, size=size, resize=True)
-            splits[split] = decoded.with_transform(PixelTransform(size, normalization_of(processor)))
+        splits[split] = encoded_rows(table, name).with_transform(ProcessorTransform(processor))
     return Subject(
         model=network,
         splits=datasets.DatasetDict(splits),

@@ -4,6 +4,7 @@ Pillow and numpy do all of it. Every image becomes RGB: grey is repeated, palett
 """
 
 import io
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
 Size = tuple[int, int]  # height, width
@@ -38,8 +39,8 @@ def open_image(content: bytes, name: str) -> Image.Image:
     try:
         image: Image.Image = Image.open(io.BytesIO(content))
         image.load()
-        image = ImageOps.exif_transpose(image)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        image = _upright(image)
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         raise ValueError(
             f"{name} cannot be read as an image: {str(error) or type(error).__name__}. It is corrupt, truncated or no image: "
             "replace it, or remove its row."
@@ -51,26 +52,34 @@ def open_image(content: bytes, name: str) -> Image.Image:
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError(f"{name} holds {values.min()} to {values.max()}; accepted are 8 or 16 bits per channel.")
-        image = Image.fromarray((values >> 8).astype(np.uint8))
+        # Pillow opens 16 bits as I;16, or as I, which also holds the 8 bits of some files.
+        is_wide = image.mode != "I" or values.max() > 255
+        image = Image.fromarray((values >> 8 if is_wide else values).astype(np.uint8))
     if image.mode in ("P", "PA") and "transparency" in image.info:
         image = image.convert("RGBA")
     return image.convert("RGB")
 
 
-def fit_image(image: Image.Image, size: Size) -> np.ndarray:
-    """Resizes an image so that it covers `size`, and cuts off what is left over on both sides.
+# EXIF orientation -> what turns the image upright.
+_ORIENTATION = 0x0112
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
-    Returns:
-        (height, width, 3) uint8.
 
-    Example:
-        >>> fit_image(Image.new("RGB", (40, 20)), (8, 8)).shape
-        (8, 8, 3)
-    """
-    height, width = size
-    if image.size != (width, height):
-        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)
-    return np.asarray(image)
+def _upright(image: Image.Image) -> Image.Image:
+    """Without `ImageOps.exif_transpose`, which also writes the EXIF data anew, and fails where they are damaged."""
+    try:
+        turn = _TURNS.get(int(image.getexif().get(_ORIENTATION, 1)))
+    except Exception:  # damaged data raise errors of many kinds, and the pixels are there
+        turn = None
+    return image if turn is None else image.transpose(turn)
 
 
 def read_content(content: dict[str, Any], where: str) -> dict[str, Any]:
@@ -85,23 +94,6 @@ def read_content(content: dict[str, Any], where: str) -> dict[str, Any]:
             raise ValueError(f"{where}: there is no image file {path}.")
         data = Path(path).read_bytes()
     return {"bytes": data, "path": path or where}
-
-
-def stored_pixels(content: dict[str, Any], where: str, size: Size, resize: bool) -> bytes:
-    """An encoded image {bytes, path} as the plain bytes of (height, width, 3).
-
-    Raises:
-        ValueError: it cannot be read, or has another size and is not to be resized.
-    """
-    content = read_content(content, where)
-    name = where if content["path"] == where else f"{where} ({content['path']})"
-    image = open_image(content["bytes"], name)
-    if not resize and image.size != (size[1], size[0]):
-        raise ValueError(
-            f"{name} has {image.size[0]}x{image.size[1]} pixels, the first training image {size[1]}x{size[0]}. To bring all "
-            "to one size, type --image_size N."
-        )
-    return fit_image(image, size).tobytes()
 
 
 @dataclass(frozen=True)
@@ -131,6 +123,11 @@ class Normalization:
         values = pixels.permute(0, 3, 1, 2).float().div_(scale[:, None, None]).sub_(shift[:, None, None])
         return values.flip(1) if self.reverse_channels else values.contiguous()
 
+    @property
+    def black(self) -> tuple[float, ...]:
+        """What a black pixel becomes, one number for each of the model's channels."""
+        return tuple(self(torch.zeros(1, 1, 1, 3)).flatten().tolist())
+
 
 def pixel_statistics(pixels: Iterable[np.ndarray]) -> Normalization:
     """Mean and standard deviation of each channel over all pixels of all images, exactly, in units of the full range.
@@ -158,51 +155,62 @@ def pixel_statistics(pixels: Iterable[np.ndarray]) -> Normalization:
 class PixelTransform:
     """Turns rows of stored pixels into model inputs, as the transform of a `datasets.Dataset`.
 
-    Random numbers come from torch's global generator, which each worker of a data loader seeds for itself.
-
     Attributes:
         size: of the stored images.
         normalization: of the model's inputs.
-        augmentation: see `augment`.
     """
 
     size: Size
     normalization: Normalization
-    augmentation: Augmentation = "none"
 
     def __call__(self, rows: dict[str, Any]) -> dict[str, Any]:
         stored = np.frombuffer(b"".join(rows["pixel_values"]), np.uint8).reshape(-1, *self.size, 3)
-        pixels = augment(torch.from_numpy(stored.copy()), self.augmentation)
-        return rows | {"pixel_values": self.normalization(pixels)}
+        return rows | {"pixel_values": self.normalization(torch.from_numpy(stored.copy()))}
 
 
-def augment(pixels: Tensor, augmentation: Augmentation) -> Tensor:
+@dataclass(frozen=True)
+class Augmenter:
     """Mirrors half of the images; ``pad-crop-flip`` also shifts each by up to an eighth of its size, with black behind.
 
-    Args:
-        pixels: (n, height, width, 3).
+    Attributes:
         augmentation: ``none``, ``flip`` or ``pad-crop-flip``.
-
-    Returns:
-        The same shape.
+        black: (channels,) what black is as a model input.
 
     Example:
-        >>> _ = torch.manual_seed(0)
-        >>> augment(torch.arange(3).view(1, 1, 1, 3).expand(2, 1, 2, 3), "flip").shape
-        torch.Size([2, 1, 2, 3])
+        >>> images = torch.arange(3.0).view(1, 1, 1, 3).expand(1, 1, 2, 3)
+        >>> Augmenter("flip", (0.0,))(images, np.random.default_rng(0))[0, 0, 0]  # this one is not mirrored
+        tensor([0., 1., 2.])
     """
-    if augmentation == "none":
-        return pixels
-    n, height, width = pixels.shape[:3]
-    rows, columns = torch.arange(height).expand(n, height), torch.arange(width).expand(n, width)
-    mirrored = torch.rand(n, 1) < 0.5
-    columns = torch.where(mirrored, columns.flip(1), columns)
-    if augmentation == "pad-crop-flip":
-        pads = height // 8, width // 8
-        pixels = torch.nn.functional.pad(pixels, (0, 0, pads[1], pads[1], pads[0], pads[0]))
-        rows = rows + torch.randint(2 * pads[0] + 1, (n, 1))
-        columns = columns + torch.randint(2 * pads[1] + 1, (n, 1))
-    return pixels[torch.arange(n)[:, None, None], rows[:, :, None], columns[:, None, :]]
+
+    augmentation: Augmentation
+    black: tuple[float, ...]
+
+    def __call__(self, pixel_values: Tensor, random: np.random.Generator) -> Tensor:
+        """Augments a batch.
+
+        Args:
+            pixel_values: (n, channels, height, width) normalised pixels.
+            random: where the draws come from.
+
+        Returns:
+            The same shape.
+        """
+        if self.augmentation == "none":
+            return pixel_values
+        n, channels, height, width = pixel_values.shape
+        rows, columns = np.arange(height)[None], np.arange(width)[None]
+        columns = np.where(random.random((n, 1)) < 0.5, columns[:, ::-1], columns)
+        if self.augmentation == "pad-crop-flip":
+            down, right = height // 8, width // 8
+            black = pixel_values.new_tensor(self.black)[:, None, None]
+            padded = black.expand(n, channels, height + 2 * down, width + 2 * right).clone()
+            padded[:, :, down : down + height, right : right + width] = pixel_values
+            pixel_values = padded
+            rows = rows + random.integers(2 * down + 1, size=(n, 1))
+            columns = columns + random.integers(2 * right + 1, size=(n, 1))
+        rows, columns = np.broadcast_to(rows, (n, height))[:, None, :, None], columns[:, None, None, :]
+        index = [np.arange(n)[:, None, None, None], np.arange(channels)[None, :, None, None], rows, columns]
+        return pixel_values[tuple(torch.from_numpy(part.copy()).to(pixel_values.device) for part in index)]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from transformers import AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
 
 from nlp_mixup.arguments import ModelArguments
 from nlp_mixup.vision.models import BUILT_IN
@@ -38,7 +38,7 @@ def load_image_model(args: ModelArguments, label_names: list[str]) -> PreTrained
 
 
 def check_model_name(args: ModelArguments) -> None:
-    """Refuses a misspelt built-in model, and the text side's, before anything is asked from the Hub.
+    """Refuses a misspelt built-in model, and what belongs to texts, before anything is asked from the Hub.
 
     Raises:
         ValueError: the message names what is accepted.
@@ -54,6 +54,30 @@ def check_model_name(args: ModelArguments) -> None:
         )
     if args.glove_file is not None or args.tokenizer_name is not None:
         raise ValueError("glove_file and tokenizer_name belong to texts. Leave them out where task is image.")
+    if args.lora_rank:
+        raise ValueError(
+            f"lora_rank={args.lora_rank} is for texts: images are trained with all weights. Leave it out where task is image."
+        )
+
+
+def check_channels(args: ModelArguments) -> None:
+    """Refuses a pretrained model of other images than red, green and blue, from its configuration alone.
+
+    Raises:
+        OSError: the model is neither a folder nor reachable on the Hub.
+        ValueError: the message says how many channels it takes.
+    """
+    if args.model_name_or_path in BUILT_IN:
+        return
+    config = AutoConfig.from_pretrained(
+        args.model_name_or_path, revision=args.model_revision, trust_remote_code=args.trust_remote_code
+    )
+    channels = getattr(getattr(config, "vision_config", config), "num_channels", 3)
+    if channels != 3:
+        raise ValueError(
+            f"{args.model_name_or_path} takes images of {channels} channel{'s' * (channels != 1)}; all images are read as red, "
+            "green and blue. Choose a model with num_channels=3."
+        )
 
 
 def load_image_processor(args: ModelArguments) -> Any | None:

@@ -16,8 +16,8 @@ from PIL import Image
 
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.data import SPLIT_NAMES, find_sources, named_splits, stratified_rows
-from nlp_mixup.ood import HELD_OUT, NOISE
-from nlp_mixup.rows import Rows, _check_columns, _check_labels, _complete, _open_parquet, shorten
+from nlp_mixup.ood import HELD_OUT, NOISE, UNIFORM, named_sets
+from nlp_mixup.rows import Rows, _check_columns, _check_labels, _complete, _open_parquet, choose_rows, shorten
 
 DIGITS = "sklearn-digits"
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
@@ -136,16 +136,15 @@ def load_ood_tables(args: DataArguments) -> dict[str, pa.Table]:
 
     Raises:
         FileNotFoundError: there is no such file or folder.
-        ValueError: an entry is not NAME=PATH, or a name is taken.
+        ValueError: an entry is not NAME=PATH or NAME=FILE:COLUMN=VALUE, or a name is taken.
     """
     tables: dict[str, pa.Table] = {}
-    for entry in args.ood_files or []:
-        name, _, place = entry.partition("=")
+    for name, place, where in named_sets(args.ood_files or [], (NOISE, UNIFORM, HELD_OUT)):
         path = Path(place).expanduser()
-        if not place or not name.replace("-", "_").isidentifier():
-            raise ValueError(f"ood_files: {entry!r} is not NAME=PATH, such as svhn=svhn/test.parquet.")
-        if name in (NOISE, HELD_OUT, "uniform", *tables):
-            raise ValueError(f"ood_files: the name {name!r} is taken; choose another for {place}.")
+        if path.is_dir() and where is not None:
+            raise ValueError(
+                f"ood_files: {place} is a folder, whose images have no column {where[0]!r}. Name a folder in it."
+            )
         if path.is_dir():
             files = sorted(file for file in path.rglob("*") if file.suffix.lower() in EXTENSIONS)
             if not files:
@@ -154,6 +153,7 @@ def load_ood_tables(args: DataArguments) -> dict[str, pa.Table]:
         elif path.is_file():
             table = _open_parquet(path).read()
             _check_columns(str(path), table.column_names, {"image": args.image_column})
+            table = choose_rows(table, str(path), where)
             images = _contents(table[args.image_column], f"{path}: column {args.image_column!r}")
         else:
             raise FileNotFoundError(f"ood_files: there is no file or folder {place}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,9 +14,10 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
-from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data import SPLIT_NAMES, find_sources
-from nlp_mixup.vision.images import PixelTransform, stored_pixels
+from nlp_mixup.arguments import DataArguments, MixupTrainingArguments
+from nlp_mixup.data import SPLIT_NAMES, DataError, find_sources
+from nlp_mixup.vision.images import PixelTransform
+from nlp_mixup.vision.processing import ImageReader
 from nlp_mixup.vision.sources import CONTENT
 
 logger = logging.getLogger(__name__)
@@ -31,36 +33,87 @@ class Stream:
     Attributes:
         dataset: rows with ``image``, {bytes, path}, and ``labels``.
         source: what to call it in an error.
-        seed: of the shuffle buffer; each epoch draws another order.
+        seed: of the shuffle buffer; each pass draws another order.
+        num_labels: the labels are 0 to num_labels - 1.
     """
 
     dataset: datasets.IterableDataset
     source: str
     seed: int
+    num_labels: int
 
     def contents(self, n: int) -> list[dict[str, Any]]:
-        """The first encoded images."""
-        return [row["image"] for row in self.dataset.take(n)]
+        """The first encoded images, shuffled: a file often holds one class after the other."""
+        return [row["image"] for row in _shuffled(self.dataset, self.seed).take(n)]
 
-    def rows(self, transform: PixelTransform) -> datasets.IterableDataset:
-        """Shuffled model inputs."""
-        return self.dataset.shuffle(seed=self.seed, buffer_size=SHUFFLE_BUFFER).map(
-            partial(_decode, transform=transform, source=self.source),
+    def rows(self, reader: ImageReader, transform: PixelTransform, readers: int = 1) -> datasets.IterableDataset:
+        """Shuffled model inputs without end, one pass after the other.
+
+        A pass is no epoch of the Trainer's, which on resuming skips rows of the first epoch alone.
+
+        Args:
+            reader: what decodes the images.
+            transform: what makes model inputs of pixels.
+            readers: how many processes or workers read, each its own part; see `count_readers`.
+        """
+        parts = list(range(min(readers, self.dataset.num_shards)))
+        passes = datasets.IterableDataset.from_generator(
+            partial(_passes, stream=self, of=len(parts)), gen_kwargs={"parts": parts}
+        )
+        return passes.map(
+            partial(_decode, reader=reader, transform=transform, stream=self),
             batched=True, batch_size=32, remove_columns=["image"],
         )  # fmt: skip
 
 
-def _decode(rows: dict[str, list], transform: PixelTransform, source: str) -> dict[str, Any]:
-    stored = [stored_pixels(content, source, transform.size, resize=True) for content in rows["image"]]
+def _shuffled(dataset: datasets.IterableDataset, seed: int) -> datasets.IterableDataset:
+    return dataset.shuffle(seed=seed, buffer_size=SHUFFLE_BUFFER)
+
+
+def _passes(parts: list[int], stream: Stream, of: int) -> Iterator[dict[str, Any]]:
+    """The rows of one part of the shards, over and over. Several parts would wait for the end of the first."""
+    (part,) = parts
+    dataset = stream.dataset
+    for number in itertools.count():
+        shards = np.random.RandomState([stream.seed, number]).permutation(np.arange(dataset.num_shards)[part::of])
+        joined = datasets.concatenate_datasets([dataset.shard(dataset.num_shards, shard) for shard in shards.tolist()])
+        is_empty = True
+        try:
+            for row in joined.shuffle(seed=[stream.seed, number], buffer_size=SHUFFLE_BUFFER):
+                is_empty = False
+                yield row
+        except ValueError as error:  # such as a label beyond its ClassLabel
+            raise DataError(f"{stream.source}: {error}") from error
+        if is_empty:
+            return
+
+
+def count_readers(training: MixupTrainingArguments) -> int:
+    """How many processes and workers read a stream at the same time.
+
+    One process reads for all others, unless ``accelerator_config`` has ``dispatch_batches: false``.
+    """
+    apart = training.accelerator_config.dispatch_batches is False
+    return max(1, training.dataloader_num_workers) * (training.world_size if apart else 1)
+
+
+def _decode(rows: dict[str, list], reader: ImageReader, transform: PixelTransform, stream: Stream) -> dict[str, Any]:
+    try:
+        check_labels(rows["labels"], stream.num_labels, stream.source)
+        stored = reader.read(rows["image"], [stream.source] * len(rows["image"]))
+    except ValueError as error:
+        raise DataError(str(error)) from error
     return {"pixel_values": list(transform({"pixel_values": stored})["pixel_values"]), "labels": rows["labels"]}
 
 
-def stream_of_files(train: pa.Table, source: str, seed: int) -> Stream:
+def stream_of_files(train: pa.Table, source: str, seed: int, num_labels: int) -> Stream:
     """A stream of the files that a table names by path and label, in an order drawn once."""
     order = np.random.RandomState(seed).permutation(len(train))
     rows = list(zip(train["image"].to_pylist(), train["label"].to_pylist(), strict=True))
     shards = [[rows[row] for row in part] for part in np.array_split(order, min(SHARDS, len(order)))]
-    return Stream(datasets.IterableDataset.from_generator(_files, gen_kwargs={"shards": shards}), source, seed)
+    return Stream(
+        datasets.IterableDataset.from_generator(_files, gen_kwargs={"shards": shards}), source, seed, num_labels
+    )
 
 
 def _files(shards: list[list[tuple[dict[str, Any], int]]]) -> Iterator[dict[str, Any]]:
@@ -70,11 +123,17 @@ def _files(shards: list[list[tuple[dict[str, Any], int]]]) -> Iterator[dict[str,
 
 
 def load_stream(args: DataArguments) -> tuple[dict[str, pa.Table], list[str], Stream]:
-    """The stream of train; the other splits' tables, of their first ``max_eval_samples`` rows; the names of the classes.
+    """The stream of train; the other splits' tables, of ``max_eval_samples`` rows; the names of the classes.
 
     Raises:
-        ValueError: the data set cannot be loaded, has no train or validation split, or does not name its classes.
+        ValueError: a setting needs all training rows; the data set cannot be loaded, has no train or validation split, or does not name its classes.
     """
+    for name in ("label_noise", "max_train_samples", "ood_classes"):
+        if value := getattr(args, name):
+            raise ValueError(
+                f"{name}={value} needs all training rows at once, which a stream does not have. Leave {name} out, or set "
+                "streaming=false."
+            )
     loaded = _load(args)
     found = {split: alias for split, names in SPLIT_NAMES.items() for alias in reversed(names) if alias in loaded}
     if "train" not in found or "validation" not in found:
@@ -92,19 +151,27 @@ def load_stream(args: DataArguments) -> tuple[dict[str, pa.Table], list[str], St
     tables = {}
     for split in ("validation", "test"):
         taken = (
-            list(rows[split].take(args.max_eval_samples) if args.max_eval_samples else rows[split])
+            list(
+                _shuffled(rows[split], args.data_split_seed).take(args.max_eval_samples)
+                if args.max_eval_samples
+                else rows[split]
+            )
             if split in rows
             else []
         )
         labels = [row["labels"] for row in taken]
         if labels and set(labels) != {-1}:  # hidden, as ImageNet's test labels are
-            _check_range(labels, len(feature.names), f"{args.dataset_name} ({split})")
+            check_labels(labels, len(feature.names), f"{args.dataset_name} ({split})")
             tables[split] = pa.table({"image": pa.array([row["image"] for row in taken], CONTENT), "label": labels})
     if "validation" not in tables:
         raise ValueError(
             f"{args.dataset_name}: the validation split has no labels. Name another, or set streaming=false."
         )
-    return tables, feature.names, Stream(rows["train"], f"{args.dataset_name} (train)", args.data_split_seed)
+    return (
+        tables,
+        feature.names,
+        Stream(rows["train"], f"{args.dataset_name} (train)", args.data_split_seed, len(feature.names)),
+    )
 
 
 def _load(args: DataArguments) -> Any:
@@ -136,7 +203,12 @@ def _encoded(rows: datasets.IterableDataset, args: DataArguments) -> datasets.It
     return chosen.rename_columns({old: new for old, new in names.items() if old != new})
 
 
-def _check_range(labels: list[int], num_labels: int, source: str) -> None:
-    outside = sorted({label for label in labels if not 0 <= label < num_labels})
-    if outside:
-        raise ValueError(f"{source} has the label {outside[0]}, which is no class: they are 0 to {num_labels - 1}.")
+def check_labels(labels: list[int | None], num_labels: int, source: str) -> None:
+    """Refuses labels that are missing or no class."""
+    for label in labels:
+        if label is None:
+            raise ValueError(
+                f"{source} has a row without a label. Remove it, or name another column: --label_column NAME."
+            )
+        if not 0 <= label < num_labels:
+            raise ValueError(f"{source} has the label {label}, which is no class: they are 0 to {num_labels - 1}.")

@@ -7,6 +7,7 @@ says only what pixels change.
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
+import numpy as np
 from torch import Tensor
 from transformers import Trainer
 
@@ -15,6 +16,7 @@ from nlp_mixup.levels import HiddenMixer
 from nlp_mixup.pairing import Pairing
 from nlp_mixup.trainer import MixupMixin
 from nlp_mixup.vision.architectures import check_image_model, image_layers
+from nlp_mixup.vision.images import Augmenter
 from nlp_mixup.vision.pixels import check_inputs, draw_cut_mix, mixed_batch, pool_images
 
 
@@ -25,6 +27,9 @@ class ImageMixupTrainer(MixupMixin, Trainer):
     normalised ``pixel_values`` before the forward pass, by interpolation or, with ``mixup_pixels="cutmix"``, by pasting a
     box; ``hidden`` mixes what stage or layer ``mixup_layer`` puts out, ``sentence`` the logits. See `MixupMixin` for what
     else changes.
+
+    An `Augmenter` shifts and mirrors the images of a batch before they are mixed. Its draws, like the pairs, follow from
+    seed, process and step alone: a resumed run sees the copies that an uninterrupted one sees, and ``clean_loss`` none.
 
     With BatchNorm, micro-batches and processes have statistics of their own, so that their gradient is the big batch's
     with those statistics frozen only.
@@ -50,8 +55,30 @@ class ImageMixupTrainer(MixupMixin, Trainer):
         1
     """
 
+    def __init__(self, *args, augmenter: Augmenter | None = None, **kwargs):
+        self._augmenter = augmenter
+        super().__init__(*args, **kwargs)
+
+    def _augmented(self, batches: list[dict]) -> list[dict]:
+        if self._augmenter is None or self._augmenter.augmentation == "none":
+            return batches
+        augmented = []
+        for micro_step, batch in enumerate(batches):
+            random = np.random.default_rng([*self._coordinates(micro_step).values(), 3])
+            augmented.append(batch | {"pixel_values": self._augmenter(batch["pixel_values"], random)})
+        return augmented
+
     def pair(self, batches: list[dict]) -> list[Pairing | None]:
+        for batch in batches:
+            # On an accelerator only the first batch, which `MixupMixin` checks: waiting for the answer would cost time.
+            if all(value.device.type == "cpu" for value in batch.values() if isinstance(value, Tensor)):
+                self._check_batch(batch)
         pairings = super().pair(batches)
+        if len(batches) > 1:
+            for batch, pairing in zip(batches, pairings, strict=True):
+                if pairing is not None and self.args.mixup_level == "embedding":
+                    # A view of the joined rows, so that the step's pixels are kept once.
+                    batch["pixel_values"] = pairing.inputs["pixel_values"][pairing.rows]
         if self.args.mixup_pixels == "mixup" or not any(pairings):
             return pairings
         # At the level of the pixels all micro-batches share one Mix.
@@ -76,10 +103,12 @@ class ImageMixupTrainer(MixupMixin, Trainer):
 
     def _check_batch(self, inputs: dict) -> None:
         super()._check_batch(inputs)
-        check_inputs(inputs)
-        if not inputs["pixel_values"].isfinite().all():
-            row = (~inputs["pixel_values"].flatten(1).isfinite().all(1)).nonzero()[0].item()
+        if self.args.mixup_alpha > 0 and self.args.mixup_level == "embedding":
+            check_inputs(inputs)
+        pixels = inputs.get("pixel_values")
+        if pixels is not None and not pixels.isfinite().all():
+            row = (~pixels.flatten(1).isfinite().all(1)).nonzero()[0].item()
             raise ValueError(
-                f"The pixel_values of row {row} of the first batch are not all finite: NaN or infinite pixels, or a "
-                "normalisation by a standard deviation of 0."
+                f"The pixel_values of row {row} of a batch at step {self.state.global_step} are not all finite: NaN or infinite "
+                "pixels, or a normalisation by a standard deviation of 0."
             )
