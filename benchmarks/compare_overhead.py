@@ -11,6 +11,8 @@ import argparse
 import tempfile
 import time
 
+import sklearn.metrics  # noqa: F401
+
 from nlp_mixup import cli, experiment, report
 from nlp_mixup.trainer import MixupTrainer
 

@@ -26,6 +26,7 @@ from nlp_mixup.calibration import (
 from nlp_mixup.calibration.intervals import N_RESAMPLES, intervals_of_draws
 from nlp_mixup.calibration.resampling import RowScores, resample_scores, shrunken_bias
 
+SLOW_RESAMPLES = 100  # of scores that take milliseconds each, after every run
 RAW, TEMPERATURE = "raw", "temperature"
 RESAMPLED = ("accuracy", "confidence", "gap", "nll", "brier", "ece", "oe")  # the order of the stored resamples
 
@@ -97,7 +98,7 @@ def score_run(
             floor = noise_floor(softmax(scaled), n_bins=n_bins)
             metrics["verdicts"][split][calibration] = describe_calibration(intervals["ece"], floor)
             if split == last and calibration == RAW:  # seconds, not milliseconds
-                intervals |= slow_score_intervals(scaled, labels, n_bins=n_bins)
+                intervals |= slow_score_intervals(scaled, labels, n_bins=n_bins, n_resamples=SLOW_RESAMPLES)
             metrics["intervals"][split][calibration] = {
                 name: (interval.value, interval.low, interval.high) for name, interval in intervals.items()
             }
