@@ -242,8 +242,10 @@ def verdict(comparison: Comparison, arm: str) -> str:
         word = "over-confident" if gap.sign > 0 else "under-confident"
         state = f"{word} by {short(abs(gap.value))} ({_range(gap)})"
     elif is_off:
-        ece = comparison.mean(arm, RAW, "ece")[0]
-        state = f"not calibrated (ECE {short(ece)}), in which direction is not distinguishable (gap {_signed(gap)})"
+        mean_ece = comparison.mean(arm, RAW, "ece")[0]
+        state = (
+            f"not calibrated (ECE {short(mean_ece)}), in which direction is not distinguishable (gap {_signed(gap)})"
+        )
     else:
         state = "not distinguishable from calibrated"
     if arm == BASELINE:

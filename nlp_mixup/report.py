@@ -176,7 +176,8 @@ def score_grid(comparison: Comparison) -> Grid:
 
 def change_grid(comparison: Comparison) -> Grid:
     """The differences to no_mixup under the same calibration, and to no_mixup with temperature; `strong` excludes 0."""
-    rows, strong = [], set()
+    rows: list[list[str]] = []
+    strong: set[tuple[int, int]] = set()
     pairs = [(BASELINE, TEMPERATURE, RAW)]
     for arm in comparison.results.runs:
         if arm != BASELINE:

@@ -101,7 +101,7 @@ def resized_processor(processor: Any, side: int) -> Any:
     if crop:
         changed["crop_size"] = {"height": side, "width": side}
     for name, value in changed.items():
-        kind = type(getattr(processor, name, None))
+        kind: Any = type(getattr(processor, name, None))
         setattr(processor, name, kind(**value) if isinstance(value, dict) and kind not in (dict, type(None)) else value)
     return processor
 

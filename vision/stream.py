@@ -93,7 +93,8 @@ def count_readers(training: MixupTrainingArguments) -> int:
 
     One process reads for all others, unless ``accelerator_config`` has ``dispatch_batches: false``.
     """
-    apart = training.accelerator_config.dispatch_batches is False
+    config: Any = training.accelerator_config  # an AcceleratorConfig, once the arguments are made
+    apart = config.dispatch_batches is False
     return max(1, training.dataloader_num_workers) * (training.world_size if apart else 1)
 
 
