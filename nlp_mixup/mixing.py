@@ -77,10 +77,10 @@ def draw_mix(
         raise ValueError(f"alpha must be > 0, got {alpha}; without mixup there is nothing to draw.")
     generator = np.random.default_rng([seed, rank, step, micro_step])
     partners = torch.from_numpy(generator.permutation(n))
-    drawn = generator.beta(alpha, alpha, size=n if lambda_per == "example" else 1)
-    if generator.random() >= probability:
+    drawn = generator.beta(alpha, alpha, size=n if lambda_per == "example" else None)
+    if probability < 1 and generator.random() >= probability:
         return None
-    return mix_in_mode(partners, torch.from_numpy(np.broadcast_to(drawn, n).astype(np.float32, copy=True)), mode)
+    return mix_in_mode(partners, torch.from_numpy(np.full(n, drawn, np.float32)), mode)
 
 
 def mix_in_mode(partners: Tensor, lam: Tensor, mode: Mode) -> Mix:
@@ -90,8 +90,10 @@ def mix_in_mode(partners: Tensor, lam: Tensor, mode: Mode) -> Mix:
         >>> mix_in_mode(torch.tensor([1, 0]), torch.tensor([0.7, 0.3]), "inputs_only").label_lam
         tensor([1., 0.])
     """
+    if mode == "full":
+        return Mix(partners, lam, lam)
     nearer = (lam >= 0.5).float()
-    return Mix(partners, nearer if mode == "labels_only" else lam, nearer if mode == "inputs_only" else lam)
+    return Mix(partners, lam, nearer) if mode == "inputs_only" else Mix(partners, nearer, lam)
 
 
 def draw_layer(layers: list[int], *, seed: int, rank: int = 0, step: int = 0, micro_step: int = 0) -> int:
@@ -156,15 +158,18 @@ def mixed_cross_entropy(
         >>> round(mixed_cross_entropy(logits, torch.tensor([0, 1]), torch.tensor([1, 0]), lam).item(), 4)
         0.6931
     """
-    logits = logits.float()
+    # Once for both labels: computed twice, it would be kept twice for backward.
+    log_probs = logits.float().log_softmax(-1)
 
     def row_losses(targets: Tensor) -> Tensor:
-        return F.cross_entropy(logits, targets, reduction="none", label_smoothing=label_smoothing)
+        losses = F.nll_loss(log_probs, targets, reduction="none")
+        if label_smoothing == 0:
+            return losses
+        return (1 - label_smoothing) * losses - label_smoothing * log_probs.mean(-1) * targets.ne(-100)
 
     losses = row_losses(labels)
     if partner_labels is not None and lam is not None:
-        losses = lam * losses + (1 - lam) * row_losses(partner_labels)
+        losses = interpolate(losses, row_losses(partner_labels), lam)
     if confidence_penalty > 0:
-        log_probs = logits.log_softmax(-1)
         losses = losses + confidence_penalty * (log_probs.exp() * log_probs).sum(-1) * labels.ne(-100)
     return losses.sum() / (labels.ne(-100).sum() if num_items is None else num_items)

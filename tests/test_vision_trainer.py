@@ -188,6 +188,18 @@ def test_nan_pixels_are_refused_before_the_first_step(tmp_path):
         train(tmp_path, model, batch, mixup_alpha=0.4)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_finite_pixels_are_accepted_though_their_sum_is_not_finite(tmp_path, dtype):
+    model = tiny_image_classifier("vit")
+    batch = tiny_images(model)
+    batch["pixel_values"] = torch.full_like(batch["pixel_values"], torch.finfo(dtype).max, dtype=dtype)
+    trainer = ImageMixupTrainer(
+        model=model, args=training_arguments(tmp_path, mixup_alpha=0.4), train_dataset=image_rows(batch)
+    )
+    assert batch["pixel_values"].sum().isinf()
+    trainer.pair([batch])
+
+
 @pytest.mark.parametrize("label", [-1, 3])
 def test_labels_out_of_range_are_refused_before_the_first_step(tmp_path, label):
     model = tiny_image_classifier("vit")
