@@ -125,23 +125,26 @@ class Comparison:
         values = [self.row(arm, seed, calibration)[name] for seed in self.seeds(arm, calibration)]
         return float(np.mean(values)), float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
 
-    def difference(self, arm: str, calibration: str, name: str, baseline: str | None = None) -> Estimate | None:
-        """An arm minus no_mixup, paired by seed and row; None where they share no seed.
+    def difference(
+        self, arm: str, calibration: str, name: str, baseline: str | None = None, *, other: str = BASELINE
+    ) -> Estimate | None:
+        """An arm minus no_mixup or another arm, paired by seed and row; None where they share no seed.
 
         Args:
             arm: the arm.
             calibration: raw or temperature.
             name: a score of `RESAMPLED`.
-            baseline: no_mixup's calibration, the arm's own by default.
+            baseline: the other arm's calibration, the arm's own by default.
+            other: the arm to take off.
         """
         baseline = baseline or calibration
-        shared = [seed for seed in self.seeds(arm, calibration) if seed in self.seeds(BASELINE, baseline)]
+        shared = [seed for seed in self.seeds(arm, calibration) if seed in self.seeds(other, baseline)]
         if not shared:
             return None
         runs = self.results.runs
         return self._estimate(
             [(runs[arm][seed], calibration) for seed in shared],
-            [(runs[BASELINE][seed], baseline) for seed in shared],
+            [(runs[other][seed], baseline) for seed in shared],
             name,
         )
 
