@@ -257,7 +257,8 @@ def _on_mixup(diagnosis: Diagnosis) -> list[str]:
         width = f"more than the gap of {short(gap)}, so it may overshoot: watch for a gap below 0"
     lines = [
         f"Mixup is worth a run: start with --mixup_alpha {diagnosis.alpha:g}, whose labels carry {short(mass)} off their "
-        f"class on average with these classes, {width}. A start, not a promise."
+        f"class on average with these classes, {width}. A start, not a promise. If mixup trained this model already, the gap is "
+        "what was left of it: take a higher alpha than it had."
     ]
     if diagnosis.temperature is not None:
         lines.append(
