@@ -22,13 +22,14 @@ from matplotlib.figure import Figure
 from nlp_mixup.calibration import Interval
 from nlp_mixup.calibration.label_entropy import mean_label_entropy
 from nlp_mixup.comparison import Comparison, Estimate, wider
+from nlp_mixup.figures import INK, OVER
 from nlp_mixup.report import write_report
 from nlp_mixup.results import read_results
 from nlp_mixup.scoring import RAW, TEMPERATURE
 
 HERE = Path(__file__).parent
 FIGURES = HERE.parent / "docs" / "figures"
-INK = "#5b6470"
+BETTER = "#0072B2"
 NO_ROWS = Interval(0.0, 0.0, 0.0)  # where only the seeds speak
 MAIN = "--arms no_mixup mixup-0.2 mixup-1.0 label_smoothing inputs_only --seeds 0 1 2 3 4"
 FEW_SHOT = "--label_column label --eval_strategy no --load_best_model_at_end false"
@@ -396,7 +397,7 @@ def by_gap(comparisons: dict[str, Comparison]) -> list[tuple[str, Comparison]]:
 
 
 def sets_figure(comparisons: dict[str, Comparison]) -> Figure:
-    """No_mixup's gap by set, and what mixup changes: ECE, NLL, and NLL when both have a temperature."""
+    """No_mixup's gap by set, and what mixup changes: ECE, NLL, and NLL when both have a temperature; bars are intervals."""
     panels = [
         ("gap without mixup\n(over-confident is > 0)", lambda c, of: c.score("no_mixup", RAW, "gap")),
         ("ECE, mixup − no mixup", lambda c, of: c.difference(of.mixup, RAW, "ece")),
@@ -411,10 +412,16 @@ def sets_figure(comparisons: dict[str, Comparison]) -> Figure:
         for place, (name, comparison) in enumerate(rows):
             estimate = estimate_of(comparison, SETS[name])
             if estimate is not None:
-                worse = estimate.sign * (1 if column else 0)
-                color = {1: "#b3261e", -1: "#1b6e3c", 0: INK}[worse]
+                color = {1: OVER, -1: BETTER, 0: INK}[estimate.sign if column else max(estimate.sign, 0)]
                 ax.plot([estimate.low, estimate.high], [place, place], color=color, linewidth=1.6)
-                ax.plot(estimate.value, place, "o", color=color, markersize=5)
+                ax.plot(
+                    estimate.value,
+                    place,
+                    "o",
+                    color=color,
+                    markersize=5,
+                    markerfacecolor=color if estimate.sign else "white",
+                )
         labels = [f"{SETS[name].short} ({len(c.seeds(SETS[name].mixup))})" for name, c in rows]
         ax.set_yticks(range(len(rows)), labels if column == 0 else [""] * len(rows))
         ax.set_title(title, fontsize=9.5, loc="left")
