@@ -38,6 +38,8 @@ from nlp_mixup.trainer import MixupTrainer
 
 logger = logging.getLogger(__name__)
 
+# What the rows of an unfinished run say; metrics.json takes it over.
+ROWS = "rows.json"
 HISTORY_SCORES = ("accuracy", "confidence", "nll", "ece", "oe", "gap")
 
 
@@ -153,7 +155,12 @@ class Run:
             self._lock.release()
 
     def build_trainer(self, prepared: Prepared) -> Trainer:
-        """The trainer, with its model freshly initialised from the seed. Raises what the model and trainer refuse."""
+        """The trainer, with its model freshly initialised from the seed.
+
+        Raises:
+            ValueError: the run was stopped half-way on rows that have changed since; or what the model and trainer refuse.
+        """
+        self._check_rows(prepared)
         training = self.arguments.training
         training.dataloader_pin_memory &= torch.accelerator.is_available()
         set_seed(self.seed)
@@ -187,6 +194,7 @@ class Run:
         if is_main:
             (self.folder / "metrics.json").unlink(missing_ok=True)  # of a broken run: no longer done
             write_atomically(self.folder / "arguments.yaml", self._arguments_yaml())
+            write_atomically(self.folder / ROWS, json.dumps(prepared.digests))
         output = trainer.train(resume_from_checkpoint=last_complete_checkpoint(self.folder))
 
         predictions: dict[str, tuple[Any, Any]] = {}
@@ -230,6 +238,20 @@ class Run:
         if (kept or self.arguments.evaluation.keep_models or keep_models) != "all":
             for folder in self.folder.glob("checkpoint-*"):
                 shutil.rmtree(folder)
+            (self.folder / ROWS).unlink(missing_ok=True)
+
+    def _check_rows(self, prepared: Prepared) -> None:
+        """Refuses to go on from a checkpoint that has seen other rows."""
+        stored = self.folder / ROWS
+        if not stored.is_file() or last_complete_checkpoint(self.folder) is None:
+            return
+        before = json.loads(stored.read_text(encoding="utf-8"))
+        changed = [split for split, value in prepared.digests.items() if before.get(split) != value]
+        if changed:
+            raise ValueError(
+                f"{self.folder} was stopped half-way, and the rows of {', '.join(changed)} have changed since. Bring them back, "
+                "choose another --output_dir, or delete that folder to start again."
+            )
 
     def _check_folder(self) -> None:
         stored_file = self.folder / "arguments.yaml"

@@ -168,6 +168,19 @@ def test_a_killed_run_resumes_to_the_same_numbers(recipe, tmp_path):
     assert not list(run.glob("checkpoint-*"))
 
 
+def test_a_run_stopped_half_way_does_not_go_on_with_other_rows(recipe, tmp_path, capsys):
+    command = ["train", str(recipe), "--keep_models", "all"]
+    cli.main(command)
+    run = tmp_path / "out" / "mixup" / "seed-0"
+    (run / "metrics.json").unlink()  # as a kill before the end leaves it
+    rows = (tmp_path / "train.csv").read_text()
+    (tmp_path / "train.csv").write_text(rows.replace("good", "bad", 1))
+    assert "stopped half-way, and the rows of train have changed since" in fails(command, capsys)
+    (tmp_path / "train.csv").write_text(rows)
+    cli.main(command)
+    assert (run / "metrics.json").is_file()
+
+
 def test_a_half_written_checkpoint_is_passed_over(tmp_path):
     for step, complete in ((5, True), (10, True), (15, False)):
         folder = tmp_path / f"checkpoint-{step}"
