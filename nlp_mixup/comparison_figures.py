@@ -839,7 +839,9 @@ def _short(value: float) -> str:
 
 
 def _signed(value: float) -> str:
-    return ("-" if value < 0 else "+") + _short(abs(value))
+    """With its sign, but where three decimals leave none."""
+    sign = "" if round(value, 3) == 0 else "-" if value < 0 else "+"
+    return sign + _short(abs(value))
 
 
 def _percent(share: float) -> str:

@@ -13,7 +13,7 @@ import io
 import re
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from nlp_mixup.calibration.label_entropy import mean_label_entropy
 from nlp_mixup.comparison import Comparison, Estimate, wider
 from nlp_mixup.figures import INK, OVER
 from nlp_mixup.report import write_report
+from nlp_mixup.report_figures import report_figures
 from nlp_mixup.results import read_results
 from nlp_mixup.scoring import RAW, TEMPERATURE
 
@@ -432,6 +433,14 @@ def sets_figure(comparisons: dict[str, Comparison]) -> Figure:
     return figure
 
 
+def density_figure(comparison: Comparison) -> Figure:
+    """Accuracy and confidence over the epochs of no_mixup and of the arm that validation chose."""
+    sweep = comparison.alpha_sweep()
+    arms = ["no_mixup", sweep.chosen] if sweep else list(comparison.results.runs)
+    kept = replace(comparison.results, runs={arm: comparison.results.runs[arm] for arm in arms})
+    return report_figures(Comparison(kept))["joint_density"]
+
+
 def write_tables(runs: Path, commit: str) -> None:
     comparisons = {}
     for name in SETS:
@@ -445,9 +454,8 @@ def write_tables(runs: Path, commit: str) -> None:
     replace_between(HERE / "README.md", "sets", tables)
     replace_between(HERE.parent / "README.md", "summary", summary_table(comparisons))
     sets_figure(comparisons).savefig(FIGURES / "where_mixup_helps.png", dpi=150)
-    density = runs / "cifar10-small-resnet" / "figures" / "joint_density.png"
-    if density.is_file():
-        shutil.copy(density, FIGURES / "joint_density_cifar10.png")
+    if "cifar10-small-resnet" in comparisons:
+        density_figure(comparisons["cifar10-small-resnet"]).savefig(FIGURES / "joint_density_cifar10.png", dpi=150)
 
 
 def replace_between(path: Path, mark: str, content: str) -> None:
