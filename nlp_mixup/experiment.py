@@ -56,7 +56,7 @@ class Prepared:
         processing_class: the tokenizer or image processor that is saved with the model.
         load_model: a model whose new weights come from torch's global generator.
         trainer_class: what makes its trainer, from the arguments of `Trainer`.
-        digests: split -> a hash of what its rows say, where that is cheap to tell.
+        digests: split -> a hash of what its rows say; a streamed split has none.
     """
 
     arguments: RunArguments
@@ -194,7 +194,7 @@ class Run:
         if is_main:
             (self.folder / "metrics.json").unlink(missing_ok=True)  # of a broken run: no longer done
             write_atomically(self.folder / "arguments.yaml", self._arguments_yaml())
-            write_atomically(self.folder / ROWS, json.dumps(prepared.digests))
+            write_atomically(self.folder / ROWS, json.dumps(prepared.digests, indent=2) + "\n")
         output = trainer.train(resume_from_checkpoint=last_complete_checkpoint(self.folder))
 
         predictions: dict[str, tuple[Any, Any]] = {}
@@ -246,7 +246,7 @@ class Run:
         if not stored.is_file() or last_complete_checkpoint(self.folder) is None:
             return
         before = json.loads(stored.read_text(encoding="utf-8"))
-        changed = [split for split, value in prepared.digests.items() if before.get(split) != value]
+        changed = sorted(name for name in before | prepared.digests if before.get(name) != prepared.digests.get(name))
         if changed:
             raise ValueError(
                 f"{self.folder} was stopped half-way, and the rows of {', '.join(changed)} have changed since. Bring them back, "

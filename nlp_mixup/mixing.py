@@ -86,6 +86,9 @@ def draw_mix(
 def mix_in_mode(partners: Tensor, lam: Tensor, mode: Mode) -> Mix:
     """The `Mix` of a mode of `draw_mix`, from the (n,) partners and shares.
 
+    Raises:
+        ValueError: there is no such mode.
+
     Example:
         >>> mix_in_mode(torch.tensor([1, 0]), torch.tensor([0.7, 0.3]), "inputs_only").label_lam
         tensor([1., 0.])
@@ -93,7 +96,11 @@ def mix_in_mode(partners: Tensor, lam: Tensor, mode: Mode) -> Mix:
     if mode == "full":
         return Mix(partners, lam, lam)
     nearer = (lam >= 0.5).float()
-    return Mix(partners, lam, nearer) if mode == "inputs_only" else Mix(partners, nearer, lam)
+    if mode == "inputs_only":
+        return Mix(partners, lam, nearer)
+    if mode == "labels_only":
+        return Mix(partners, nearer, lam)
+    raise ValueError(f"mode must be 'full', 'inputs_only' or 'labels_only', got {mode!r}.")
 
 
 def draw_layer(layers: list[int], *, seed: int, rank: int = 0, step: int = 0, micro_step: int = 0) -> int:
@@ -165,11 +172,12 @@ def mixed_cross_entropy(
         losses = F.nll_loss(log_probs, targets, reduction="none")
         if label_smoothing == 0:
             return losses
-        return (1 - label_smoothing) * losses - label_smoothing * log_probs.mean(-1) * targets.ne(-100)
+        spread = log_probs.mean(-1).masked_fill(targets.eq(-100), 0)
+        return (1 - label_smoothing) * losses - label_smoothing * spread
 
     losses = row_losses(labels)
     if partner_labels is not None and lam is not None:
-        losses = interpolate(losses, row_losses(partner_labels), lam)
+        losses = lam * losses + (1 - lam) * row_losses(partner_labels)
     if confidence_penalty > 0:
         losses = losses + confidence_penalty * (log_probs.exp() * log_probs).sum(-1) * labels.ne(-100)
     return losses.sum() / (labels.ne(-100).sum() if num_items is None else num_items)

@@ -95,6 +95,7 @@ def prepare_images(arguments: RunArguments) -> Prepared:
     if normalization is None:
         normalization = statistics
     transform = PixelTransform(size, normalization)
+    digests = {name: digest(rows) for name, rows in splits.items()}
     splits = {name: rows.with_transform(transform) for name, rows in splits.items()}
     if data.stream is not None:
         splits["train"] = data.stream.rows(reader, transform, count_readers(arguments.training))
@@ -116,6 +117,7 @@ def prepare_images(arguments: RunArguments) -> Prepared:
         processing_class=pretrained or build_processor(size, normalization),
         load_model=partial(load_image_model, label_names=data.label_names),
         trainer_class=partial(ImageMixupTrainer, augmenter=Augmenter(args.image_augment, normalization.black)),
+        digests=digests,
     )
 
 
