@@ -1,20 +1,24 @@
 """The evidence: which comparisons were run, and the tables and figures made of their folders.
 
-python results/evidence.py commands                      the command lines, in any order; DATA is a folder of the sets, see CONTRIBUTING.md
-python results/evidence.py tables RUNS --commit HASH     from RUNS/<name>/: results/<name>.csv, results/README.md between its marks, and
-                                                         the two figures of the README
+python results/evidence.py commands        the command lines, in any order; DATA is a folder of the sets, see results/README.md
+python results/evidence.py tables RUNS     from RUNS/<name>/: results/<name>.csv, what stands between the marks of results/README.md and
+                                           README.md, and the README's two figures
 
-A set whose folder is absent is left out of the tables. Verdicts follow from the intervals' signs alone.
+A set whose folder is absent is left out of the tables; one whose runs are not those of its commands is refused. Verdicts follow
+from the intervals' signs alone.
 """
 
 import argparse
 import contextlib
 import io
 import re
+import shlex
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -23,9 +27,10 @@ from nlp_mixup.calibration import Interval
 from nlp_mixup.calibration.label_entropy import mean_label_entropy
 from nlp_mixup.comparison import Comparison, Estimate, wider
 from nlp_mixup.figures import INK, OVER
+from nlp_mixup.recipe import load_recipe, parse_arguments, settings_of
 from nlp_mixup.report import write_report
 from nlp_mixup.report_figures import report_figures
-from nlp_mixup.results import read_results
+from nlp_mixup.results import PLACES, differing_settings, read_results
 from nlp_mixup.scoring import RAW, TEMPERATURE
 
 HERE = Path(__file__).parent
@@ -48,7 +53,7 @@ class Set:
         first: flags of a command to run before, for arms that get more seeds than others.
         mixup: the arm of the recipe's own alpha.
         recipe: the recipe's name where the set is not called by it.
-        kind: text, image or ablation.
+        kind: text (the sentence CNN), few-shot, image or ablation.
     """
 
     title: str
@@ -90,15 +95,15 @@ SETS = {
         "--dataset_name DATA/snips7 --label_column label --num_train_epochs 4", mixup="mixup-0.2",
     ),
     "trec-minilm-few-shot": Set(
-        "TREC, 120 questions, MiniLM fine-tuned", "TREC, 120 rows, MiniLM", 120, f"--dataset_name DATA/trec6 {FEW_SHOT}",
+        "TREC, 120 questions, MiniLM fine-tuned", "TREC, 120 rows, MiniLM", 120, f"--dataset_name DATA/trec6 {FEW_SHOT}", kind="few-shot",
     ),
     "sst2-minilm-few-shot": Set(
-        "SST-2, 200 sentences, MiniLM fine-tuned", "SST-2, 200 rows, MiniLM", 200, f"--dataset_name DATA/sst2 {FEW_SHOT}",
+        "SST-2, 200 sentences, MiniLM fine-tuned", "SST-2, 200 rows, MiniLM", 200, f"--dataset_name DATA/sst2 {FEW_SHOT}", kind="few-shot",
     ),
     "clinc150-minilm": Set(
         "CLINC150, 750 rows of 150 intents, MiniLM fine-tuned", "CLINC150, 750 rows, MiniLM", 750,
         f"--dataset_name DATA/clinc150 {FEW_SHOT} --ood_files oos=DATA/clinc150/oos_test.csv --max_train_samples 750 "
-        "--max_eval_samples 1000 --num_train_epochs 8",
+        "--max_eval_samples 1000 --num_train_epochs 8", kind="few-shot",
     ),
     "digits-label-noise": Set(
         "scikit-learn digits, 20% of all labels redrawn, 10 classes, small ResNet", "digits, noisy labels", 300,
@@ -224,8 +229,39 @@ def section(name: str, comparison: Comparison, commit: str) -> str:
 
 # ---- claims ------------------------------------------------------------------------------------------------------------
 
-# What was measured, in words; the estimate; the sign that the claim expects.
-Measured = tuple[str, Estimate | None, int]
+
+@dataclass(frozen=True)
+class Measured:
+    """A number that speaks to a claim.
+
+    Attributes:
+        what: in words.
+        estimate: with its interval; None where the set has no such number.
+        expected: the sign that the claim expects, or 0 where the number is shown without a vote.
+    """
+
+    what: str
+    estimate: Estimate | None
+    expected: int
+
+    @property
+    def outcome(self) -> str:
+        """Whether the interval lies on the claim's side of 0, on the other, or on both; empty without a vote."""
+        if self.estimate is None or not self.expected:
+            return ""
+        return {1: "held", -1: "failed", 0: "undecided"}[self.estimate.sign * self.expected]
+
+    def __str__(self) -> str:
+        assert self.estimate is not None
+        basis = "rows" if self.estimate.over == "rows" else "t"
+        outcome = f" *{self.outcome}*" if self.outcome else ""
+        return f"{self.what}: {cell(self.estimate)} [{self.estimate.seeds}, {basis}]{outcome}"
+
+
+def verdict(measured: list[Measured]) -> str:
+    """The worst: a claim held where all that votes for it did, and failed where one part did."""
+    outcomes = [m.outcome for m in measured if m.outcome]
+    return next((word for word in ("failed", "undecided") if word in outcomes), "held")
 
 
 def over_seeds(values: list[float]) -> Estimate | None:
@@ -233,62 +269,65 @@ def over_seeds(values: list[float]) -> Estimate | None:
     return wider(np.array(values), NO_ROWS) if len(values) > 1 else None
 
 
-def changes(comparison: Comparison, arm: str, column: str) -> list[float]:
+def changes(comparison: Comparison, arm: str, column: str) -> np.ndarray:
     """An arm minus no_mixup in any column of the rows, a value per shared seed."""
     shared = [seed for seed in comparison.seeds(arm) if seed in comparison.seeds("no_mixup")]
-    return [comparison.row(arm, seed, RAW)[column] - comparison.row("no_mixup", seed, RAW)[column] for seed in shared]
+    return np.array(
+        [comparison.row(arm, seed, RAW)[column] - comparison.row("no_mixup", seed, RAW)[column] for seed in shared]
+    )
+
+
+def change(comparison: Comparison, score: str, arm: str, other: str = "no_mixup", expected: int = -1) -> Measured:
+    estimate = comparison.difference(arm, RAW, score, other=other)
+    return Measured(f"{SCORES[score]}, {arm} − {other}", estimate, expected)
+
+
+def calibrates(comparison: Comparison, of: Set) -> Iterator[Measured]:
+    yield change(comparison, "ece", of.mixup)
+    yield change(comparison, "oe", of.mixup)
+    yield change(comparison, "accuracy", of.mixup, expected=0)
 
 
 def alpha_trade_off(comparison: Comparison, of: Set) -> Iterator[Measured]:
-    sweep = comparison.alpha_sweep()
-    if sweep is not None and len(sweep.values) > 1:
-        low, high = next(iter(sweep.values)), next(reversed(sweep.values))
-        step = f"alpha {sweep.values[high]:g} − {sweep.values[low]:g}"
-        yield f"OE, {step}", comparison.difference(high, RAW, "oe", other=low), -1
-        yield f"gap at alpha {sweep.values[high]:g}", comparison.score(high, RAW, "gap"), -1
-        yield f"ECE, {step}", comparison.difference(high, RAW, "ece", other=low), 1
-
-
-def text_calibration(comparison: Comparison, of: Set) -> Iterator[Measured]:
-    if of.kind == "text":
-        yield from calibration(comparison, of)
-
-
-def image_calibration(comparison: Comparison, of: Set) -> Iterator[Measured]:
-    if of.kind == "image":
-        yield from calibration(comparison, of)
-
-
-def calibration(comparison: Comparison, of: Set) -> Iterator[Measured]:
-    for name, sign in (("ece", -1), ("oe", -1)):
-        yield f"{name.upper()}, {of.mixup} − no_mixup", comparison.difference(of.mixup, RAW, name), sign
+    large = "mixup-1.0"
+    if large in comparison.results.runs and large != of.mixup:
+        yield slope(comparison, "oe")
+        yield Measured("gap at alpha 1", comparison.score(large, RAW, "gap"), -1)
+        yield change(comparison, "ece", large, of.mixup, expected=1)
 
 
 def other_baselines(comparison: Comparison, of: Set) -> Iterator[Measured]:
     for arm in ("label_smoothing", "erl"):
         if arm in comparison.results.runs:
-            yield f"ECE, {arm} − no_mixup", comparison.difference(arm, RAW, "ece"), -1
-    if "label_smoothing" in comparison.results.runs:
-        other = comparison.difference(of.mixup, RAW, "ece", other="label_smoothing")
-        yield f"ECE, {of.mixup} − label_smoothing", other, -1
+            yield change(comparison, "ece", arm)
+            yield change(comparison, "ece", of.mixup, arm, expected=0)
 
 
 def features_alone(comparison: Comparison, of: Set) -> Iterator[Measured]:
     if "inputs_only" in comparison.results.runs:
-        yield f"ECE, {of.mixup} − inputs_only", comparison.difference(of.mixup, RAW, "ece", other="inputs_only"), -1
+        yield change(comparison, "ece", of.mixup, "inputs_only")
+        yield change(comparison, "ece", "inputs_only", expected=0)
+        if "labels_only" in comparison.results.runs:
+            yield change(comparison, "ece", "labels_only", expected=0)
+
+
+def slope(comparison: Comparison, score: str) -> Measured:
+    """Of a score on the mean entropy of the labels, fitted per seed over no_mixup and the arms that differ in alpha alone."""
+    sweep = comparison.alpha_sweep()
+    what = f"slope of {SCORES[score]} per nat of label entropy"
+    if sweep is None:
+        return Measured(what, None, -1)
+    first = comparison.results.all_runs[0]
+    shares = np.bincount(first.arrays(f"logits-{comparison.split}.npz")["labels"]).astype(float)
+    different = 1 - float(np.sum((shares / shares.sum()) ** 2))
+    entropy = {"no_mixup": 0.0} | {arm: different * mean_label_entropy(a) for arm, a in sweep.values.items()}
+    seeds = sorted(set.intersection(*(set(comparison.seeds(arm)) for arm in entropy)))
+    rows = [[comparison.row(arm, seed, RAW)[score] for arm in entropy] for seed in seeds]
+    return Measured(what, over_seeds([np.polyfit(list(entropy.values()), row, 1)[0] for row in rows]), -1)
 
 
 def label_entropy(comparison: Comparison, of: Set) -> Iterator[Measured]:
-    """The slope of the gap on the mean entropy of the labels, fitted per seed over the arms of the alpha sweep."""
-    sweep = comparison.alpha_sweep()
-    if sweep is not None and len(sweep.values) > 1:
-        arms = {"no_mixup": 0.0} | {arm: mean_label_entropy(alpha) for arm, alpha in sweep.values.items()}
-        seeds = set.intersection(*(set(comparison.seeds(arm)) for arm in arms))
-        slopes = [
-            np.polyfit(list(arms.values()), [comparison.row(arm, seed, RAW)["gap"] for arm in arms], 1)[0]
-            for seed in sorted(seeds)
-        ]
-        yield "slope of the gap on label entropy, per nat", over_seeds(slopes), -1
+    yield slope(comparison, "gap")
 
 
 def growth(comparison: Comparison, of: Set) -> Iterator[Measured]:
@@ -301,74 +340,89 @@ def growth(comparison: Comparison, of: Set) -> Iterator[Measured]:
         }
         by_arm[arm] = {seed: gap[-1] - gap[0] for seed, gap in gaps.items() if len(gap) > 1}
     plain, mixed = by_arm["no_mixup"], by_arm[of.mixup]
-    yield "gap, last − first epoch, no_mixup", over_seeds(list(plain.values())), 1
+    yield Measured("validation gap, last − first epoch, no_mixup", over_seeds(list(plain.values())), 1)
     shared = [mixed[seed] - plain[seed] for seed in mixed if seed in plain]
-    yield f"that growth, {of.mixup} − no_mixup", over_seeds(shared), -1
+    yield Measured(f"that growth, {of.mixup} − no_mixup", over_seeds(shared), -1)
 
 
-def elsewhere(comparison: Comparison, of: Set, names: Callable[[str], bool]) -> Iterator[Measured]:
-    for name in filter(names, comparison.results.ood_names):
-        for score, word, sign in (("confidence", "confidence", -1), ("auroc_msp", "AUROC", 1)):
-            yield f"{word} on {name}, {of.mixup} − no_mixup", over_seeds(
-                changes(comparison, of.mixup, f"{score}_{name}")
-            ), sign  # fmt: skip
+def elsewhere(comparison: Comparison, of: Set, name: str, votes: int = 1) -> Iterator[Measured]:
+    """Confidence is judged against what it loses on the test rows: to be less sure of everything is no merit."""
+    foreign, own = changes(comparison, of.mixup, f"confidence_{name}"), changes(comparison, of.mixup, "confidence")
+    yield Measured(f"confidence on {name}, {of.mixup} − no_mixup", over_seeds(list(foreign)), 0)
+    yield Measured("that beyond the change on test", over_seeds(list(foreign - own)), -votes)
+    for score, word in (("auroc_msp", "AUROC of MSP"), ("auroc_energy", "AUROC of energy")):
+        estimate = over_seeds(list(changes(comparison, of.mixup, f"{score}_{name}")))
+        yield Measured(f"{word}, {of.mixup} − no_mixup", estimate, votes if score == "auroc_msp" else 0)
 
 
 def out_of_distribution(comparison: Comparison, of: Set) -> Iterator[Measured]:
-    yield from elsewhere(comparison, of, lambda name: name not in ("noise", "uniform"))
+    for name in comparison.results.ood_names:
+        if name not in ("noise", "uniform"):
+            yield from elsewhere(comparison, of, name)
 
 
 def random_noise(comparison: Comparison, of: Set) -> Iterator[Measured]:
-    yield from elsewhere(comparison, of, lambda name: name in ("noise", "uniform"))
+    for name in comparison.results.ood_names:
+        if name in ("noise", "uniform"):
+            yield from elsewhere(comparison, of, name, votes=int(name == "noise"))
 
 
 def after_temperature(comparison: Comparison, of: Set) -> Iterator[Measured]:
-    """Not the paper's: expects mixup's NLL to be lower still when both arms have a temperature."""
-    yield f"NLL, {of.mixup} + T − no_mixup + T", comparison.difference(of.mixup, TEMPERATURE, "nll"), -1
+    for score in ("nll", "ece"):
+        both = comparison.difference(of.mixup, TEMPERATURE, score)
+        yield Measured(f"{SCORES[score]}, {of.mixup} + T − no_mixup + T", both, -int(score == "nll"))
+        alone = comparison.difference(of.mixup, RAW, score, TEMPERATURE)
+        yield Measured(f"{SCORES[score]}, {of.mixup} − no_mixup + T", alone, 0)
 
 
-CLAIMS: dict[str, tuple[str, Callable[[Comparison, Set], Iterator[Measured]]]] = {
-    "C1–C3": ("Mixup calibrates images: ECE and OE fall (small analogue: other nets, fewer rows and epochs).", image_calibration),
-    "C4": ("Alpha trades: OE falls with alpha, a large alpha is under-confident, its ECE higher again.", alpha_trade_off),
-    "C5": ("Embedding mixup calibrates text: ECE and OE fall.", text_calibration),
-    "C6": ("Label smoothing and the entropy-regularised loss help too, mixup more (focal loss: not run).", other_baselines),
-    "C7": ("Mixing features alone is not enough: full mixup's ECE is lower.", features_alone),
-    "C8": ("The labels' entropy explains it: the gap falls with it.", label_entropy),
-    "C9": ("Over-confidence grows with epochs, less with mixup.", growth),
-    "C10": ("Less confident on out-of-distribution inputs, and these better told apart.", out_of_distribution),
-    "C11": ("Robust to random noise: less confident, and it better told apart.", random_noise),
-    "C13": ("Counter-claim's test: is anything left of mixup's gain once both have a temperature?", after_temperature),
+SCORES = {"ece": "ECE", "oe": "OE", "accuracy": "accuracy", "nll": "NLL", "gap": "the gap"}
+# Claim: its words, the kinds of sets it is about, and what is measured.
+Measure = Callable[[Comparison, Set], Iterator[Measured]]
+CLAIMS: dict[str, tuple[str, tuple[str, ...], Measure]] = {
+    "C1–C3, small analogue": ("Mixup calibrates images: ECE and OE fall. Other nets, fewer rows and epochs than the paper's.", ("image",), calibrates),
+    "C4": ("Alpha trades: OE falls with alpha, alpha 1 is under-confident, and its ECE is higher than a small alpha's.", ("text", "image"), alpha_trade_off),
+    "C5": ("Embedding mixup calibrates text, the paper's sentence CNN: ECE and OE fall.", ("text",), calibrates),
+    "C5b, an extension": ("The same for a fine-tuned transformer with few rows.", ("few-shot",), calibrates),
+    "C6": ("Label smoothing and the entropy-regularised loss lower ECE too; mixup against them is shown without a vote (focal loss: not run).", ("text", "few-shot", "image"), other_baselines),
+    "C7": ("Mixing features alone is not enough: full mixup's ECE is lower.", ("text", "image"), features_alone),
+    "C8": ("The gap falls as the labels' entropy rises. (That entropy is the cause, as the paper says, this cannot show.)", ("text", "image"), label_entropy),
+    "C9": ("Over-confidence grows with epochs, less with mixup.", ("text", "image"), growth),
+    "C10": ("On out-of-distribution rows confidence falls by more than on test rows, and they are better told apart.", ("text", "few-shot", "image"), out_of_distribution),
+    "C11": ("The same for random noise: tokens of matched length, Gaussian pixels (uniform pixels: without a vote).", ("text", "few-shot", "image"), random_noise),
+    "Beyond the paper": ("Mixup still has the lower NLL when both arms have a temperature.", ("text", "few-shot", "image"), after_temperature),
 }  # fmt: skip
 
 
-def outcome(estimate: Estimate, expected: int) -> str:
-    """Whether the interval lies on the claim's side of 0, on the other, or on both."""
-    return {1: "held", -1: "failed", 0: "undecided"}[estimate.sign * expected]
-
-
-def verdict(outcomes: list[str]) -> str:
-    """The worst: a claim held where all that was measured for it did, and failed where one part did."""
-    return next((word for word in ("failed", "undecided") if word in outcomes), "held")
+def baseline_is(comparison: Comparison) -> str:
+    """What no_mixup is, by the rule of the report: its gap's interval, and ECE above the noise floor."""
+    if not comparison.distinguishable("no_mixup", RAW):
+        return "not told from calibrated"
+    return {1: "over-confident", -1: "under-confident", 0: "not calibrated"}[
+        comparison.score("no_mixup", RAW, "gap").sign
+    ]
 
 
 def claim_tables(comparisons: dict[str, Comparison]) -> str:
     parts = []
-    for claim, (words, measure) in CLAIMS.items():
-        rows = []
-        for name, comparison in comparisons.items():
-            if SETS[name].kind != "ablation":
-                found = [
-                    (what, estimate, outcome(estimate, sign))
-                    for what, estimate, sign in measure(comparison, SETS[name])
-                    if estimate is not None
-                ]
-                if found:
-                    text = "; ".join(f"{what}: {cell(estimate)} {word}" for what, estimate, word in found)
-                    gap = cell(comparison.score("no_mixup", RAW, "gap"))
-                    rows.append([SETS[name].short, gap, text, verdict([word for *_, word in found])])
-        counts = ", ".join(f"{sum(row[-1] == word for row in rows)} {word}" for word in ("held", "failed", "undecided"))
-        table = markdown(["set", "no_mixup's gap", "measured", "verdict"], rows)
-        parts.append(f"**{claim}. {words}** Sets: {counts}.\n\n{table}")
+    for claim, (words, kinds, measure) in CLAIMS.items():
+        rows, counted = [], {True: Counter[str](), False: Counter[str]()}
+        for name, comparison in by_gap(comparisons):
+            found = (
+                [m for m in measure(comparison, SETS[name]) if m.estimate is not None]
+                if SETS[name].kind in kinds
+                else []
+            )
+            if any(m.expected for m in found):
+                state = baseline_is(comparison)
+                counted[state == "over-confident"][verdict(found)] += 1
+                rows.append([SETS[name].short, state, "; ".join(map(str, found)), verdict(found)])
+        counts = [
+            f"{what}: {', '.join(f'{number} {word}' for word, number in sorted(count.items()))}"
+            for what, count in (("over-confident without mixup", counted[True]), ("other sets", counted[False]))
+            if count
+        ]
+        table = markdown(["set", "without mixup", "measured", "verdict"], rows)
+        parts.append(f"### {claim}\n\n{words} **{'; '.join(counts).capitalize()}.**\n\n{table}")
     return "\n\n".join(parts)
 
 
@@ -378,17 +432,23 @@ def summary_table(comparisons: dict[str, Comparison]) -> str:
     for name, comparison in by_gap(comparisons):
         of = SETS[name]
 
-        def mean(score: str, of_arm: str = "no_mixup", comparison: Comparison = comparison) -> str:
-            return decimal(comparison.mean(of_arm, RAW, score)[0])
+        def ece(arm: str, calibration: str = RAW, comparison: Comparison = comparison) -> str:
+            return decimal(comparison.mean(arm, calibration, "ece")[0])
 
+        run = next(iter(comparison.results.runs[of.mixup].values()))
         rows.append([
-            of.short, str(len(comparison.seeds(of.mixup))), cell(comparison.score("no_mixup", RAW, "gap")),
-            f"{mean('ece')} → {mean('ece', of.mixup)} ({mean('ece_floor', of.mixup)})",
-            *(cell(comparison.difference(of.mixup, RAW, score)) for score in ("accuracy", "ece", "nll")),
+            of.short, f"{run.settings['mixup_alpha']:g}", str(len(comparison.seeds(of.mixup))),
+            f"{comparison.row(of.mixup, run.seed, RAW)['n']:,}", cell(comparison.score("no_mixup", RAW, "gap")),
+            f"{ece('no_mixup')} → {ece('no_mixup', TEMPERATURE)} → {ece(of.mixup)} "
+            f"({decimal(comparison.mean(of.mixup, RAW, 'ece_floor')[0])})",
+            cell(comparison.difference(of.mixup, RAW, "ece")), cell(comparison.difference(of.mixup, RAW, "nll")),
+            cell(comparison.difference(of.mixup, RAW, "nll", TEMPERATURE)),
             cell(comparison.difference(of.mixup, TEMPERATURE, "nll")),
         ])  # fmt: skip
-    header = ["data", "seeds", "gap without mixup", "ECE without → with (floor)", "accuracy", "ECE", "NLL"]
-    return markdown([*header, "NLL, both after T"], rows)
+    header = ["data", "alpha", "seeds", "n", "gap without mixup", "ECE: without → with T alone → with mixup (floor)"]
+    return markdown(
+        [*header, "ECE, mixup − without", "NLL, mixup − without", "NLL, mixup − T alone", "NLL, both with T"], rows
+    )
 
 
 def by_gap(comparisons: dict[str, Comparison]) -> list[tuple[str, Comparison]]:
@@ -402,11 +462,16 @@ def sets_figure(comparisons: dict[str, Comparison]) -> Figure:
     panels = [
         ("gap without mixup\n(over-confident is > 0)", lambda c, of: c.score("no_mixup", RAW, "gap")),
         ("ECE, mixup − no mixup", lambda c, of: c.difference(of.mixup, RAW, "ece")),
-        ("NLL, mixup − no mixup", lambda c, of: c.difference(of.mixup, RAW, "nll")),
+        ("NLL, mixup − temperature alone", lambda c, of: c.difference(of.mixup, RAW, "nll", TEMPERATURE)),
         ("NLL, both with a temperature", lambda c, of: c.difference(of.mixup, TEMPERATURE, "nll")),
     ]
     rows = by_gap(comparisons)[::-1]
-    figure = Figure(figsize=(11, 1.3 + 0.34 * len(rows)), layout="constrained")
+    figure = Figure(figsize=(11, 1.6 + 0.34 * len(rows)), layout="constrained")
+    figure.supxlabel(
+        "In brackets: seeds. Bars: 95% intervals; hollow: the interval holds 0. Orange: over-confident, or worse with mixup; "
+        "blue: better with mixup.",
+        fontsize=8.5,
+    )
     for column, (title, estimate_of) in enumerate(panels):
         ax = figure.add_subplot(1, len(panels), column + 1)
         ax.axvline(0, color=INK, linewidth=0.8)
@@ -441,51 +506,92 @@ def density_figure(comparison: Comparison) -> Figure:
     return report_figures(Comparison(kept))["joint_density"]
 
 
-def write_tables(runs: Path, commit: str) -> None:
+def runs_of(name: str) -> dict[tuple[str, int], dict[str, Any]]:
+    """(arm, seed) -> the settings of every run that a set's commands ask for."""
+    found = {}
+    for command in SETS[name].commands(name):
+        recipe_name, *flags = shlex.split(command)[2:]
+        recipe = load_recipe(recipe_name)
+        chosen: dict[str, list[str]] = {"--arms": [], "--seeds": []}
+        others, flag = [], ""
+        for word in flags:
+            flag = word if word.startswith("--") else flag
+            if flag not in chosen:
+                others.append(word)
+            elif word != flag:
+                chosen[flag].append(word)
+        for arm in chosen["--arms"] or recipe.arms:
+            for seed in map(int, chosen["--seeds"] or recipe.seeds):
+                found[arm, seed] = settings_of(parse_arguments(recipe, arm, others, seed))
+    return found
+
+
+def check_runs(name: str, comparison: Comparison) -> None:
+    """Holds a folder's runs to the commands that are printed over them.
+
+    Raises:
+        ValueError: runs are missing, or more than was asked for, or were made with other settings.
+    """
+    runs = {(arm, seed): run for arm, by_seed in comparison.results.runs.items() for seed, run in by_seed.items()}
+    asked = runs_of(name)
+    if odd := runs.keys() ^ asked.keys():
+        raise ValueError(f"{comparison.results.folder}: {sorted(odd)} are not both asked for and finished.")
+    for key, run in runs.items():
+        if differing := set(differing_settings(run.settings, asked[key])) - PLACES:
+            raise ValueError(f"{run.folder} differs from its command in {', '.join(sorted(differing))}.")
+
+
+def write_tables(runs: Path) -> None:
     comparisons = {}
     for name in SETS:
         if (runs / name).is_dir():
             with contextlib.redirect_stdout(io.StringIO()):
                 write_report(runs / name)
             comparisons[name] = Comparison(read_results(runs / name))
-            shutil.copy(runs / name / "results.csv", HERE / f"{name}.csv")
-    tables = "\n\n".join(section(name, comparison, commit) for name, comparison in comparisons.items())
-    replace_between(HERE / "README.md", "claims", claim_tables(comparisons))
-    replace_between(HERE / "README.md", "sets", tables)
-    replace_between(HERE.parent / "README.md", "summary", summary_table(comparisons))
+            check_runs(name, comparisons[name])
+    of_results, of_readme = HERE / "README.md", HERE.parent / "README.md"
+    sections = [section(name, c, (runs / name / "commit").read_text().strip()) for name, c in comparisons.items()]
+    texts = {
+        of_results: between(
+            between(of_results.read_text(), "sets", "\n\n".join(sections)), "claims", claim_tables(comparisons)
+        ),
+        of_readme: between(of_readme.read_text(), "summary", summary_table(comparisons)),
+    }
+    for path, text in texts.items():
+        path.write_text(text)
+    for name in comparisons:
+        shutil.copy(runs / name / "results.csv", HERE / f"{name}.csv")
     sets_figure(comparisons).savefig(FIGURES / "where_mixup_helps.png", dpi=150)
     if "cifar10-small-resnet" in comparisons:
         density_figure(comparisons["cifar10-small-resnet"]).savefig(FIGURES / "joint_density_cifar10.png", dpi=150)
 
 
-def replace_between(path: Path, mark: str, content: str) -> None:
-    """Puts generated text between two comments of a Markdown file.
+def between(text: str, mark: str, content: str) -> str:
+    """A Markdown text with generated content between two of its comments.
 
     Raises:
-        ValueError: the file lacks the comments.
+        ValueError: the text lacks the comments.
     """
     begin, end = f"<!-- {mark}: made by results/evidence.py -->", f"<!-- end of {mark} -->"
-    text = path.read_text()
     if begin not in text or end not in text:
-        raise ValueError(f"{path} needs the lines {begin} and {end}.")
+        raise ValueError(f"The text needs the lines {begin} and {end}.")
     before, rest = text.split(begin, 1)
-    path.write_text(f"{before}{begin}\n\n{content}\n\n{end}{rest.split(end, 1)[1]}")
+    return f"{before}{begin}\n\n{content}\n\n{end}{rest.split(end, 1)[1]}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     actions = parser.add_subparsers(dest="action", required=True)
     actions.add_parser("commands")
-    tables = actions.add_parser("tables")
-    tables.add_argument("runs", type=Path)
-    tables.add_argument("--commit", required=True)
+    actions.add_parser("tables").add_argument("runs", type=Path)
     options = parser.parse_args()
-    if options.action == "commands":
-        for name, of in SETS.items():
-            for command in of.commands(name):
-                print(f"{command} --output_dir RUNS/{name}")
-    else:
-        write_tables(options.runs, options.commit)
+    if options.action == "tables":
+        write_tables(options.runs)
+        return
+    for name, of in SETS.items():
+        print(f"mkdir -p RUNS/{name} && git rev-parse --short HEAD > RUNS/{name}/commit")
+        for command in of.commands(name):
+            print(f"{command} --output_dir RUNS/{name}")
 
 
 if __name__ == "__main__":

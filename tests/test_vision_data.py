@@ -45,6 +45,17 @@ def write_parquet(path, contents, labels, names=("ant", "bee")):
     datasets.Dataset.from_dict(rows, features=features).to_parquet(path)
 
 
+def test_the_digest_of_a_split_changes_with_one_pixel(tmp_path):
+    folder = write_images(tmp_path / "data")
+    before = prepare(tmp_path, dataset_name=str(folder)).digests
+    assert prepare(tmp_path, dataset_name=str(folder)).digests == before
+    image = np.array(Image.open(folder / "train" / "bee" / "1.png"))
+    image[0, 0, 0] ^= 1
+    Image.fromarray(image).save(folder / "train" / "bee" / "1.png")
+    after = prepare(tmp_path, dataset_name=str(folder)).digests
+    assert {split for split in before if before[split] != after[split]} == {"train"}
+
+
 # ---- what comes out --------------------------------------------------------------------------------------------------
 
 
