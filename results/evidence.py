@@ -376,6 +376,7 @@ def after_temperature(comparison: Comparison, of: Set) -> Iterator[Measured]:
 
 
 SCORES = {"ece": "ECE", "oe": "OE", "accuracy": "accuracy", "nll": "NLL", "gap": "the gap"}
+ENTROPIES = ", ".join(f"{decimal(mean_label_entropy(alpha))} at alpha {alpha:g}" for alpha in (0.1, 0.2, 0.4, 1.0))
 # Claim: its words, the kinds of sets it is about, and what is measured.
 Measure = Callable[[Comparison, Set], Iterator[Measured]]
 CLAIMS: dict[str, tuple[str, tuple[str, ...], Measure]] = {
@@ -385,7 +386,7 @@ CLAIMS: dict[str, tuple[str, tuple[str, ...], Measure]] = {
     "C5b, an extension": ("The same for a fine-tuned transformer with few rows.", ("few-shot",), calibrates),
     "C6": ("Label smoothing and the entropy-regularised loss lower ECE too; mixup against them is shown without a vote (focal loss: not run).", ("text", "few-shot", "image"), other_baselines),
     "C7": ("Mixing features alone is not enough: full mixup's ECE is lower.", ("text", "image"), features_alone),
-    "C8": ("The gap falls as the labels' entropy rises. (That entropy is the cause, as the paper says, this cannot show.)", ("text", "image"), label_entropy),
+    "C8": (f"The gap falls as the labels' entropy rises (that it is the cause, as the paper says, this cannot show). A mixed label of two classes has on average, in nats: {ENTROPIES}.", ("text", "image"), label_entropy),
     "C9": ("Over-confidence grows with epochs, less with mixup.", ("text", "image"), growth),
     "C10": ("On out-of-distribution rows confidence falls by more than on test rows, and they are better told apart.", ("text", "few-shot", "image"), out_of_distribution),
     "C11": ("The same for random noise: tokens of matched length, Gaussian pixels (uniform pixels: without a vote).", ("text", "few-shot", "image"), random_noise),
@@ -441,14 +442,12 @@ def summary_table(comparisons: dict[str, Comparison]) -> str:
             f"{comparison.row(of.mixup, run.seed, RAW)['n']:,}", cell(comparison.score("no_mixup", RAW, "gap")),
             f"{ece('no_mixup')} → {ece('no_mixup', TEMPERATURE)} → {ece(of.mixup)} "
             f"({decimal(comparison.mean(of.mixup, RAW, 'ece_floor')[0])})",
-            cell(comparison.difference(of.mixup, RAW, "ece")), cell(comparison.difference(of.mixup, RAW, "nll")),
+            cell(comparison.difference(of.mixup, RAW, "ece")),
             cell(comparison.difference(of.mixup, RAW, "nll", TEMPERATURE)),
             cell(comparison.difference(of.mixup, TEMPERATURE, "nll")),
         ])  # fmt: skip
     header = ["data", "alpha", "seeds", "n", "gap without mixup", "ECE: without → with T alone → with mixup (floor)"]
-    return markdown(
-        [*header, "ECE, mixup − without", "NLL, mixup − without", "NLL, mixup − T alone", "NLL, both with T"], rows
-    )
+    return markdown([*header, "ECE, mixup − without", "NLL, mixup − T alone", "NLL, both with T"], rows)
 
 
 def by_gap(comparisons: dict[str, Comparison]) -> list[tuple[str, Comparison]]:
