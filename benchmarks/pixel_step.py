@@ -94,14 +94,16 @@ def compare_steps(pairs: int) -> None:
 def ours(images: Tensor, labels: Tensor, logits: Tensor) -> Tensor:
     mix = draw_mix(len(labels), 0.4, seed=0, step=random.randrange(10**6))
     mix_pixels(images, mix)
-    return mixed_cross_entropy(logits, labels, labels[mix.partners], mix.label_lam)
+    partner_labels = labels[mix.partners]
+    return mixed_cross_entropy(logits, labels, partner_labels, mix.label_lam, num_items=len(labels))
 
 
 def our_cutmix(images: Tensor, labels: Tensor, logits: Tensor) -> Tensor:
     name = {"seed": 0, "step": random.randrange(10**6)}
     mix = draw_cut_mix(draw_mix(len(labels), 1.0, **name), tuple(images.shape[-2:]), "full", **name)
     mix_pixels(images, mix)
-    return mixed_cross_entropy(logits, labels, labels[mix.partners], mix.label_lam)
+    partner_labels = labels[mix.partners]
+    return mixed_cross_entropy(logits, labels, partner_labels, mix.label_lam, num_items=len(labels))
 
 
 def other_ways() -> dict[str, tuple[str, Callable]]:

