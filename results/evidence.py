@@ -103,7 +103,7 @@ SETS = {
     "clinc150-minilm": Set(
         "CLINC150, 600 rows of 150 intents, MiniLM fine-tuned", "CLINC150, 600 rows, MiniLM", 600,
         f"--dataset_name DATA/clinc150 {FEW_SHOT} --ood_files oos=DATA/clinc150/oos_test.csv --max_train_samples 600 "
-        "--max_eval_samples 1000 --num_train_epochs 8", kind="few-shot",
+        "--max_eval_samples 500 --num_train_epochs 8 --learning_rate 5e-4", kind="few-shot",
     ),
     "digits-label-noise": Set(
         "scikit-learn digits, 20% of all labels redrawn, 10 classes, small ResNet", "digits, noisy labels", 300,
@@ -219,7 +219,10 @@ def section(name: str, comparison: Comparison, commit: str) -> str:
     ]
     sweep = comparison.alpha_sweep()
     if sweep is not None:
-        parts.append(f"Chosen on validation: {sweep.sentence}")
+        seeds = set.intersection(*(set(comparison.seeds(arm)) for arm in ("no_mixup", *sweep.values)))
+        stored = [comparison.results.runs["no_mixup"][seed].row("validation", RAW) for seed in seeds]
+        plain = decimal(float(np.mean([row["nll"] for row in stored if row])))
+        parts.append(f"Chosen on validation: {sweep.sentence} That of no_mixup: {plain}.")
     if of.kind == "ablation":
         parts.append(carrier_table(comparison))
     elif comparison.results.ood_names:
