@@ -463,9 +463,9 @@ def sets_figure(comparisons: dict[str, Comparison]) -> Figure:
     """No_mixup's gap by set, and what mixup changes: ECE, NLL, and NLL when both have a temperature; bars are intervals."""
     panels = [
         ("gap without mixup\n(over-confident is > 0)", lambda c, of: c.score("no_mixup", RAW, "gap")),
-        ("ECE, mixup − no mixup", lambda c, of: c.difference(of.mixup, RAW, "ece")),
-        ("NLL, mixup − temperature alone", lambda c, of: c.difference(of.mixup, RAW, "nll", TEMPERATURE)),
-        ("NLL, both with a temperature", lambda c, of: c.difference(of.mixup, TEMPERATURE, "nll")),
+        ("ECE,\nmixup − no mixup", lambda c, of: c.difference(of.mixup, RAW, "ece")),
+        ("NLL, mixup −\ntemperature alone", lambda c, of: c.difference(of.mixup, RAW, "nll", TEMPERATURE)),
+        ("NLL, both with\na temperature", lambda c, of: c.difference(of.mixup, TEMPERATURE, "nll")),
     ]
     rows = by_gap(comparisons)[::-1]
     figure = Figure(figsize=(11, 1.6 + 0.34 * len(rows)), layout="constrained")
