@@ -1,6 +1,6 @@
 """Cost of pixel mixup: a training step against the stock Trainer's, and mixing alone against other packages' transforms.
 
-python benchmarks/pixel_step.py [--pairs 30] [--threads 2]
+python benchmarks/pixel_step.py [--pairs 30] [--threads 2] [--only steps|mixing]
 
 Prints, for interleaved runs in one process, median ratios of times with their 95% intervals, and the ratio of the bytes that
 autograd keeps for backward. Targets: a step's upper end at most 1.05, bytes at most 1.01x, mixing not slower than
@@ -8,6 +8,7 @@ torchvision's v2.MixUp and timm's Mixup. Those two are compared where they are i
 """
 
 import argparse
+import itertools
 import random
 import tempfile
 import time
@@ -23,7 +24,7 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments, ViTConfig,
 
 from nlp_mixup import MixupTrainingArguments
 from nlp_mixup.arguments import ModelArguments
-from nlp_mixup.mixing import draw_mix, mixed_cross_entropy
+from nlp_mixup.mixing import STEPS_AHEAD, draw_ahead, draw_mix, mixed_cross_entropy
 from nlp_mixup.vision import ImageMixupTrainer
 from nlp_mixup.vision.loading import load_image_model
 from nlp_mixup.vision.pixels import draw_cut_mix, mix_pixels
@@ -41,7 +42,7 @@ def small_vit() -> PreTrainedModel:
 
 
 # name -> model, rows
-STEPS: dict[str, tuple[Callable[[], PreTrainedModel], int]] = {
+MODELS: dict[str, tuple[Callable[[], PreTrainedModel], int]] = {
     "ResNet-small": (lambda: built_in("resnet-small"), 128),
     "ResNet-18": (lambda: built_in("resnet18-32"), 16),
     "VGG-16": (lambda: built_in("vgg16-bn"), 32),
@@ -62,7 +63,7 @@ def interval(times: list[float], reference: list[float]) -> str:
 
 
 def compare_steps(pairs: int) -> None:
-    for name, (make, rows) in STEPS.items():
+    for name, (make, rows) in MODELS.items():
         torch.manual_seed(0)
         common = {"output_dir": tempfile.mkdtemp(), "use_cpu": True, "per_device_train_batch_size": rows}
         model = make()  # one model: the same weights, caches and memory for all
@@ -91,19 +92,24 @@ def compare_steps(pairs: int) -> None:
             )
 
 
-def ours(images: Tensor, labels: Tensor, logits: Tensor) -> Tensor:
-    mix = draw_mix(len(labels), 0.4, seed=0, step=random.randrange(10**6))
+STEPS_OF = {draw_mix: itertools.count(), draw_cut_mix: itertools.count()}
+
+
+def loss_of(draw: Callable, images: Tensor, labels: Tensor, logits: Tensor, **arguments) -> Tensor:
+    """The way of the trainer: a step's draw, its mixed pixels, and the loss of given logits."""
+    block, step = divmod(next(STEPS_OF[draw]), STEPS_AHEAD)
+    mix = draw_ahead(draw, block, n=len(labels), seed=0, **arguments)[step]
     mix_pixels(images, mix)
-    partner_labels = labels[mix.partners]
+    partner_labels = labels.index_select(0, mix.partners)
     return mixed_cross_entropy(logits, labels, partner_labels, mix.label_lam, num_items=len(labels))
+
+
+def our_mixup(images: Tensor, labels: Tensor, logits: Tensor) -> Tensor:
+    return loss_of(draw_mix, images, labels, logits, alpha=0.4)
 
 
 def our_cutmix(images: Tensor, labels: Tensor, logits: Tensor) -> Tensor:
-    name = {"seed": 0, "step": random.randrange(10**6)}
-    mix = draw_cut_mix(draw_mix(len(labels), 1.0, **name), tuple(images.shape[-2:]), "full", **name)
-    mix_pixels(images, mix)
-    partner_labels = labels[mix.partners]
-    return mixed_cross_entropy(logits, labels, partner_labels, mix.label_lam, num_items=len(labels))
+    return loss_of(draw_cut_mix, images, labels, logits, alpha=1.0, size=tuple(images.shape[-2:]))
 
 
 def other_ways() -> dict[str, tuple[str, Callable]]:
@@ -139,20 +145,29 @@ def other_ways() -> dict[str, tuple[str, Callable]]:
 
 
 def compare_mixing(pairs: int) -> None:
-    """Mixing pixels and taking the loss of given logits, on batches of ImageNet's and CIFAR's size."""
+    """Mixing pixels and taking the loss of given logits, on batches of CIFAR's and ImageNet's size.
+
+    As in training, a model runs before each call. Times are of `STEPS_AHEAD` calls, since we draw for as many at once.
+    """
     others = other_ways()
+    mine = {"mixup": our_mixup, "cutmix": our_cutmix}
+    ways = mine | {name: way for name, (_, way) in others.items()}
+    model, images = built_in("resnet-small"), batch(16)["pixel_values"]
     for rows, size in ((128, 32), (32, 224)):
-        mine = {"mixup": ours, "cutmix": our_cutmix}
-        ways = mine | {name: way for name, (_, way) in others.items()}
         times: dict[str, list[float]] = {name: [] for name in ways}
-        for repeat in range(pairs + 3):
-            inputs, logits = batch(rows, size), torch.randn(rows, CLASSES)
-            for name in random.sample(list(ways), len(ways)):
-                images = inputs["pixel_values"].clone()  # timm mixes in place
-                start = time.perf_counter()
-                ways[name](images, inputs["labels"], logits)
-                if repeat >= 3:
-                    times[name].append(time.perf_counter() - start)
+        for repeat in range(pairs + 1):
+            spent = dict.fromkeys(ways, 0.0)
+            for _ in range(STEPS_AHEAD):
+                inputs, logits = batch(rows, size), torch.randn(rows, CLASSES)
+                for name in random.sample(list(ways), len(ways)):
+                    model(pixel_values=images).logits.square().mean().backward()
+                    given = inputs["pixel_values"].clone()  # timm mixes in place
+                    start = time.perf_counter()
+                    ways[name](given, inputs["labels"], logits)
+                    spent[name] += time.perf_counter() - start
+            if repeat >= 1:
+                for name in ways:
+                    times[name].append(spent[name] / STEPS_AHEAD)
         print(f"mixing {rows} x 3 x {size} x {size} alone: " + ", ".join(
             f"{name} {1e6 * np.median(times[name]):.0f} us" for name in mine
         ))  # fmt: skip
@@ -164,14 +179,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=30)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--mixing", action="store_true", help="only mixing, without the training steps")
+    parser.add_argument("--only", choices=["steps", "mixing"])
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     random.seed(0)
     print(f"{options.threads} threads, {options.pairs} interleaved pairs, torch {torch.__version__}")
-    if not options.mixing:
+    if options.only != "mixing":
         compare_steps(options.pairs)
-    compare_mixing(10 * options.pairs)
+    if options.only != "steps":
+        compare_mixing(options.pairs)
 
 
 if __name__ == "__main__":

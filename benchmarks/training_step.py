@@ -86,7 +86,9 @@ def step(trainer: Trainer, inputs: dict[str, torch.Tensor]) -> float:
     items = torch.tensor(len(inputs["labels"]))
     start = time.perf_counter()
     trainer.training_step(trainer.model, dict(inputs), items)
-    return time.perf_counter() - start
+    seconds = time.perf_counter() - start
+    trainer.state.global_step += 1  # the next step draws anew
+    return seconds
 
 
 def saved_bytes(trainer: Trainer, inputs: dict[str, torch.Tensor]) -> int:

@@ -5,6 +5,7 @@ the loss against both labels; evaluation never enters this path.
 """
 
 import itertools
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ from nlp_mixup.architectures import encoder_layers
 from nlp_mixup.arguments import MixupTrainingArguments, check_parallelism
 from nlp_mixup.embeddings import EmbeddingMixer
 from nlp_mixup.levels import HiddenMixer
-from nlp_mixup.mixing import Mix, draw_layer, draw_mix, interpolate, mixed_cross_entropy
+from nlp_mixup.mixing import STEPS_AHEAD, Mix, draw_ahead, draw_layer, draw_mix, interpolate, mixed_cross_entropy
 from nlp_mixup.pairing import Pairing, pool_batches
 from nlp_mixup.publishing import PushMixin
 
@@ -169,7 +170,7 @@ class MixupMixin(PushMixin, _Base):
                 logger.warning_once(
                     "The first batch has one row, and nothing to mix it with: is the data set that small?"
                 )
-            mix = self._draw(sum(sizes), micro_step) if sum(sizes) > 1 else None
+            mix = self._draw(group, micro_step) if sum(sizes) > 1 else None
             if mix is None:
                 pairings += [None] * len(group)
                 continue
@@ -186,17 +187,22 @@ class MixupMixin(PushMixin, _Base):
             pairings += [Pairing(pool, mix, rows, widths) for rows in slices]
         return pairings
 
-    def _draw(self, n: int, micro_step: int) -> Mix | None:
-        args = self.args
-        mix = draw_mix(
-            n, args.mixup_alpha, **self._coordinates(micro_step), lambda_per=args.mixup_lambda_per,
-            mode=args.mixup_mode, probability=args.mixup_probability,
-        )  # fmt: skip
-        if mix is None or args.mixup_level == "sentence":
+    def _draw(self, group: list[dict], micro_step: int) -> Mix | None:
+        """The pairs among the rows of some micro-batches."""
+        mix = self._drawn_ahead(draw_mix, group, micro_step)
+        if mix is None or self.args.mixup_level == "sentence":
             return mix
         # Inputs and labels must see one lambda: round it as the model's numbers will be.
         dtype = self.model.dtype
         return Mix(mix.partners, mix.lam.to(dtype).float(), mix.label_lam.to(dtype).float())
+
+    def _drawn_ahead(self, draw: Callable[..., Mix | None], group: list[dict], micro_step: int, **more) -> Mix | None:
+        args, coordinates = self.args, self._coordinates(micro_step)
+        block, step = divmod(coordinates.pop("step"), STEPS_AHEAD)
+        return draw_ahead(
+            draw, block, n=sum(len(batch["labels"]) for batch in group), alpha=args.mixup_alpha, **coordinates,
+            lambda_per=args.mixup_lambda_per, mode=args.mixup_mode, probability=args.mixup_probability, **more,
+        )[step]  # fmt: skip
 
     def _coordinates(self, micro_step: int) -> dict[str, int]:
         return {
@@ -426,9 +432,11 @@ class MixupMixin(PushMixin, _Base):
                 f"The training batch has no labels, only {', '.join(sorted(inputs))}. Add a 'label' column of class ids."
             )
         _check_label_type(labels.dtype.is_floating_point, labels.dim() > 1)
-        known = labels[labels != -100]
-        if len(known):
-            _check_label_range(int(known.min()), int(known.max()), self.model.config.num_labels)
+        lowest, highest = labels.aminmax() if len(labels) else (0, 0)
+        if lowest < 0 or highest >= self.model.config.num_labels:  # -100 marks a row without label
+            known = labels[labels != -100]
+            if len(known):
+                _check_label_range(int(known.min()), int(known.max()), self.model.config.num_labels)
         self._first_batch_checked = True
 
 

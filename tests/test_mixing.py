@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nlp_mixup.mixing import draw_layer, draw_mix, interpolate, mixed_cross_entropy
+from nlp_mixup.mixing import STEPS_AHEAD, draw_ahead, draw_layer, draw_mix, interpolate, mixed_cross_entropy
 
 
 def test_draw_depends_on_its_arguments_alone():
@@ -45,6 +45,37 @@ def test_coordinates_do_not_run_into_each_other():
         for d in range(3)
     }
     assert len(draws) == 81
+
+
+def test_draw_is_that_of_numpys_generator_of_the_four_numbers():
+    """The stream that runs of earlier versions were trained with."""
+    mix, generator = (
+        draw_mix(16, 0.4, seed=2**32 - 1, rank=1, step=5, micro_step=2),
+        np.random.default_rng([2**32 - 1, 1, 5, 2]),
+    )
+    assert mix.partners.tolist() == generator.permutation(16).tolist()
+    assert mix.lam.tolist() == [np.float32(generator.beta(0.4, 0.4))] * 16
+
+
+@pytest.mark.parametrize("step", [0, 1, STEPS_AHEAD - 1, STEPS_AHEAD, 5 * STEPS_AHEAD + 3])
+def test_draws_made_ahead_are_those_made_one_by_one(step):
+    arguments = {"n": 6, "alpha": 0.4, "seed": 3, "lambda_per": "example", "probability": 0.5}
+    ahead = draw_ahead(draw_mix, step // STEPS_AHEAD, **arguments)
+    assert len(ahead) == STEPS_AHEAD
+    one, drawn = draw_mix(**arguments, step=step), ahead[step % STEPS_AHEAD]
+    assert (one is None) == (drawn is None)
+    assert one is None or (torch.equal(one.partners, drawn.partners) and torch.equal(one.lam, drawn.lam))
+    assert {mix is None for mix in ahead} == {True, False}
+
+
+@pytest.mark.parametrize("lam", [0.3, 0.7])
+def test_a_class_ruled_out_leaves_the_gradient_of_the_mixed_labels(lam):
+    """p - y by hand, with logits of -inf at the first row's own label and at the second row's partner label."""
+    logits = torch.tensor([[-torch.inf, 0.0, 1.0], [0.0, 2.0, -torch.inf]], requires_grad=True)
+    share = torch.full((2,), lam)
+    mixed_cross_entropy(logits, torch.tensor([0, 1]), torch.tensor([1, 2]), share, num_items=1).backward()
+    targets = torch.tensor([[lam, 1 - lam, 0.0], [0.0, lam, 1 - lam]])
+    torch.testing.assert_close(logits.grad, logits.detach().softmax(1) - targets)
 
 
 @pytest.mark.parametrize("alpha", [0.2, 1.0])

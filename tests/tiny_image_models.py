@@ -115,7 +115,7 @@ def replay_images(model: PreTrainedModel, batch: dict[str, Tensor], mix) -> Tens
         partners, lam = mix.partners, mix.lam[:, None, None, None].to(model.dtype)
         mixed = torch.empty_like(pixels)
         if hasattr(mix, "boxes"):
-            for row, (top, bottom, left, right) in enumerate(mix.boxes.tolist()):
+            for row, (top, bottom, left, right) in enumerate(mix.boxes.expand(len(pixels), -1).tolist()):
                 mixed[row] = pixels[row]
                 mixed[row, :, top:bottom, left:right] = pixels[partners[row], :, top:bottom, left:right]
         else:

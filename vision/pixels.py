@@ -4,13 +4,14 @@ Mixup: Zhang et al., ICLR 2018, as Thulasidasan et al., NeurIPS 2019, use it. Cu
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from nlp_mixup.mixing import Mix, Mode, interpolate, mix_in_mode
+from nlp_mixup.mixing import Mix, Mode, draw_mix, interpolate, mix_in_mode
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class CutMix(Mix):
     """A `Mix` whose inputs are mixed by a box of the partner's pixels instead of interpolation.
 
     Attributes:
-        boxes: (n, 4) int64 on the CPU, top, bottom, left and right edge of the partner's box; the bottom row and the right
-            column are not in it. ``lam`` is the share of pixels outside it.
+        boxes: (n, 4), or (1, 4) for all rows, int64 on the CPU: top, bottom, left and right edge of the partner's box; the
+            bottom row and the right column are not in it. ``lam`` is the share of pixels outside it.
     """
 
     boxes: Tensor
@@ -29,45 +30,74 @@ class CutMix(Mix):
         return CutMix(mix.partners, mix.lam, mix.label_lam, self.boxes)
 
 
-def draw_cut_mix(mix: Mix, size: tuple[int, int], mode: Mode, *, seed: int, rank: int = 0, step: int = 0,
-                 micro_step: int = 0) -> Mix:  # fmt: skip
-    """Turns the pairs and lambdas of a `Mix` into boxes, and lambda into the share of pixels that truly remains.
+def draw_cut_mix(
+    n: int,
+    alpha: float,
+    size: tuple[int, int],
+    *,
+    seed: int,
+    rank: int = 0,
+    step: int = 0,
+    micro_step: int = 0,
+    lambda_per: Literal["batch", "example"] = "batch",
+    mode: Mode = "full",
+    probability: float = 1.0,
+) -> Mix | None:
+    """Draws pairs and lambdas as `nlp_mixup.mixing.draw_mix`, and turns lambda into the share of pixels outside a box.
 
-    A box has sqrt(1 - lambda) of the image's height and of its width, and a centre drawn uniformly over the pixels; what
-    lies outside the image is cut off, so the labels are mixed by the area that was pasted. Rows of one lambda share a box.
+    The box's centre is drawn uniformly over the pixels. What lies outside the image is cut off, so the labels are mixed by
+    the area that was pasted. Rows of one lambda share a box.
 
     Args:
-        mix: pairs drawn with mode ``mode`` by `nlp_mixup.mixing.draw_mix`.
         size: height and width of the images, in pixels.
-        mode: as in `draw_mix`; under ``labels_only`` no pixel changes place and the result has no boxes.
-        seed, rank, step, micro_step: name the draw of the centres.
+        n, alpha, seed, rank, step, micro_step, lambda_per, mode, probability: as for `draw_mix`; under ``labels_only`` no
+            pixel changes place and the result has no boxes.
 
     Returns:
-        A `CutMix` on the device of `mix`, or a `Mix` where only labels are mixed.
+        A `CutMix` on the CPU, a `Mix` where only labels are mixed, or None where the batch is not mixed.
 
     Example:
-        >>> shares = torch.tensor([0.75, 0.75])
-        >>> cut = draw_cut_mix(Mix(torch.tensor([1, 0]), shares, shares), (8, 8), "full", seed=0)
-        >>> top, bottom, left, right = cut.boxes[0].tolist()  # at most 4 x 4 of 64 pixels: the share that remains is >= .75
-        >>> cut.lam[0].item() == 1 - (bottom - top) * (right - left) / 64 >= 0.75
+        >>> cut = draw_cut_mix(2, 1.0, (8, 8), seed=0)
+        >>> top, bottom, left, right = cut.boxes[0].tolist()
+        >>> cut.lam[0].item() == 1 - (bottom - top) * (right - left) / 64
         True
     """
-    drawn = (mix.label_lam if mode == "labels_only" else mix.lam).cpu().numpy()
-    centres = np.random.default_rng([seed, rank, step, micro_step, 2]).random((len(drawn), 2))
-    if (drawn == drawn[0]).all():
-        centres[:] = centres[0]
-    edges = []
-    for length, centre in zip(size, centres.T, strict=True):
-        extent = np.floor(np.sqrt(1 - drawn) * length)
-        start = np.floor(centre * length) - np.floor(extent / 2)
-        edges += [start.clip(0, length), (start + extent).clip(0, length)]
-    boxes = np.stack(edges, axis=1).astype(np.int64)
+    name = {"seed": seed, "rank": rank, "step": step, "micro_step": micro_step}
+    mix = draw_mix(n, alpha, **name, lambda_per=lambda_per, mode=mode, probability=probability)
+    if mix is None:
+        return None
+    lam = (mix.label_lam if mode == "labels_only" else mix.lam)[: 1 if lambda_per == "batch" else n].numpy()
+    generator = np.random.default_rng(np.array([seed, rank, step, micro_step, 2], np.uint32))
+    boxes = cut_boxes(lam, generator.random((len(lam), 2)), size)
     area = (boxes[:, 1] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 2])
-    remaining = torch.from_numpy((1 - area / (size[0] * size[1])).astype(np.float32))
-    corrected = mix_in_mode(mix.partners, remaining.to(mix.lam.device), mode)
+    remaining = torch.from_numpy((1 - area / (size[0] * size[1])).astype(np.float32)).expand(n).contiguous()
+    corrected = mix_in_mode(mix.partners, remaining, mode)
     if mode == "labels_only":
         return corrected
     return CutMix(corrected.partners, corrected.lam, corrected.label_lam, torch.from_numpy(boxes))
+
+
+def cut_boxes(lam: NDArray, centres: NDArray, size: tuple[int, int]) -> NDArray[np.int64]:
+    """Boxes of sqrt(1 - lambda) of an image's height and of its width, cut off at its border.
+
+    Args:
+        lam: (m,) in [0, 1].
+        centres: (m, 2) in [0, 1), down and across, in shares of the image.
+        size: height and width of the images, in pixels.
+
+    Returns:
+        (m, 4) top, bottom, left and right edge; the bottom row and the right column are not in the box.
+
+    Example:
+        >>> cut_boxes(np.array([0.75]), np.array([[0.5, 0.0]]), (8, 8))  # 4 x 4, half of it left of the image
+        array([[2, 6, 0, 2]])
+    """
+    edges = []
+    for length, centre in zip(size, centres.T, strict=True):
+        extent = np.floor(np.sqrt(1 - lam) * length)
+        start = np.floor(centre * length) - np.floor(extent / 2)
+        edges += [start.clip(0, length), (start + extent).clip(0, length)]
+    return np.stack(edges, axis=1).astype(np.int64)
 
 
 def mix_pixels(pixel_values: Tensor, mix: Mix, rows: slice = slice(None)) -> Tensor:
@@ -89,17 +119,18 @@ def mix_pixels(pixel_values: Tensor, mix: Mix, rows: slice = slice(None)) -> Ten
         tensor([[0.2500, 0.2500],
                 [0.7500, 0.7500]])
     """
-    first, partners = pixel_values[rows], mix.partners[rows]
+    first, partners, lam = pixel_values, mix.partners, mix.lam
+    if range(len(lam))[rows] != range(len(lam)):
+        first, partners, lam = first[rows], partners[rows], lam[rows]
     if not isinstance(mix, CutMix):
         second = pixel_values.index_select(0, partners)  # a copy, which then becomes the mixture
-        return interpolate(first, second, mix.lam[rows], out=second)
-    boxes = mix.boxes[rows]
-    if bool((boxes == boxes[:1]).all()):
-        top, bottom, left, right = boxes[0].tolist()
+        return interpolate(first, second, lam, out=second)
+    if len(mix.boxes) == 1:
+        top, bottom, left, right = mix.boxes[0].tolist()
         mixed = first.clone()
         mixed[:, :, top:bottom, left:right] = pixel_values[:, :, top:bottom, left:right].index_select(0, partners)
         return mixed
-    top, bottom, left, right = (edge[:, None] for edge in boxes.to(first.device).T)
+    top, bottom, left, right = (edge[:, None] for edge in mix.boxes[rows].to(first.device).T)
     height, width = (torch.arange(length, device=first.device) for length in first.shape[-2:])
     in_box = ((height >= top) & (height < bottom))[:, :, None] & ((width >= left) & (width < right))[:, None, :]
     return torch.where(in_box[:, None], pixel_values.index_select(0, partners), first)

@@ -5,7 +5,6 @@ says only what pixels change.
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from transformers import Trainer
 
 from nlp_mixup.embeddings import EmbeddingMixer
 from nlp_mixup.levels import HiddenMixer
+from nlp_mixup.mixing import Mix
 from nlp_mixup.pairing import Pairing
 from nlp_mixup.trainer import MixupMixin
 from nlp_mixup.vision.architectures import check_image_model, image_layers
@@ -80,13 +80,12 @@ class ImageMixupTrainer(MixupMixin, Trainer):
                 if pairing is not None and self.args.mixup_level == "embedding":
                     # A view of the joined rows, so that the step's pixels are kept once.
                     batch["pixel_values"] = pairing.inputs["pixel_values"][pairing.rows]
-        if self.args.mixup_pixels == "mixup" or not any(pairings):
-            return pairings
-        # At the level of the pixels all micro-batches share one Mix.
-        pool, mix = next((pairing.inputs, pairing.mix) for pairing in pairings if pairing is not None)
-        height, width = pool["pixel_values"].shape[-2:]
-        cut = draw_cut_mix(mix, (height, width), self.args.mixup_mode, **self._coordinates(0))
-        return [pairing and replace(pairing, mix=cut) for pairing in pairings]
+        return pairings
+
+    def _draw(self, group: list[dict], micro_step: int) -> Mix | None:
+        if self.args.mixup_pixels == "mixup":
+            return super()._draw(group, micro_step)
+        return self._drawn_ahead(draw_cut_mix, group, micro_step, size=tuple(group[0]["pixel_values"].shape[-2:]))
 
     def _pool(self, batches: list[dict]) -> dict[str, Tensor]:
         return pool_images(batches)
