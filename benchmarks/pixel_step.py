@@ -96,7 +96,7 @@ STEPS_OF = {draw_mix: itertools.count(), draw_cut_mix: itertools.count()}
 
 
 def loss_of(draw: Callable, images: Tensor, labels: Tensor, logits: Tensor, **arguments) -> Tensor:
-    """The way of the trainer: a step's draw, its mixed pixels, and the loss of given logits."""
+    """The trainer's operations without its checks: a step's draw, its mixed pixels, and the loss of given logits."""
     block, step = divmod(next(STEPS_OF[draw]), STEPS_AHEAD)
     mix = draw_ahead(draw, block, n=len(labels), seed=0, **arguments)[step]
     mix_pixels(images, mix)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Mode = Literal["full", "inputs_only", "labels_only"]
-STEPS_AHEAD = 16  # whose draws are made at once
+STEPS_AHEAD = 16  # steps whose draws are made at once
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,7 @@ def draw_mix(
 
     Raises:
         ValueError: alpha is not positive.
+        OverflowError: seed, rank, step or micro_step is out of range.
 
     Example:
         >>> first, second = draw_mix(4, 0.4, seed=0), draw_mix(4, 0.4, seed=0)
@@ -81,18 +82,15 @@ def draw_mix(
     # From an array, numpy makes the generator that it makes from the list of these numbers, in less time.
     generator = np.random.default_rng(np.array([seed, rank, step, micro_step], np.uint32))
     partners = torch.from_numpy(generator.permutation(n))
-    if lambda_per == "example":
-        lam = torch.from_numpy(generator.beta(alpha, alpha, size=n).astype(np.float32))
-    else:
-        lam = torch.full((n,), generator.beta(alpha, alpha), dtype=torch.float32)
+    drawn = generator.beta(alpha, alpha, size=n if lambda_per == "example" else None)
     if probability < 1 and generator.random() >= probability:
         return None
-    return mix_in_mode(partners, lam, mode)
+    return mix_in_mode(partners, torch.from_numpy(np.full(n, drawn, np.float32)), mode)
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)  # above the embedding level, each micro-batch of a step has draws of its own
 def draw_ahead(draw: Callable[..., Mix | None], block: int, **arguments: Any) -> list[Mix | None]:
-    """The draws of the `STEPS_AHEAD` steps from ``STEPS_AHEAD * block`` on, kept until others are asked for.
+    """The draws of the `STEPS_AHEAD` steps from ``STEPS_AHEAD * block`` on: shared by all who ask, so not to be written into.
 
     Right after a training step, which fills the processor's caches with the model, a generator costs several times what it
     costs in a loop.
@@ -205,7 +203,7 @@ def mixed_cross_entropy(
 
     losses = row_losses(labels)
     if partner_labels is not None and lam is not None:
-        losses = torch.lerp(row_losses(partner_labels), losses, lam)
+        losses = torch.lerp(row_losses(partner_labels), losses, lam.float())
     if confidence_penalty > 0:
         losses = losses + confidence_penalty * (log_probs.exp() * log_probs).sum(-1) * labels.ne(-100)
     return losses.sum() / (labels.ne(-100).sum() if num_items is None else num_items)

@@ -33,7 +33,7 @@ class Pairing:
     @property
     def partner_labels(self) -> Tensor:
         """(m,) labels of their partners."""
-        return self.inputs["labels"][self.mix.partners[self.rows]]
+        return self.inputs["labels"].index_select(0, self.mix.partners[self.rows])
 
     @property
     def label_lam(self) -> Tensor:

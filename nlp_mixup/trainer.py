@@ -196,7 +196,10 @@ class MixupMixin(PushMixin, _Base):
         dtype = self.model.dtype
         return Mix(mix.partners, mix.lam.to(dtype).float(), mix.label_lam.to(dtype).float())
 
-    def _drawn_ahead(self, draw: Callable[..., Mix | None], group: list[dict], micro_step: int, **more) -> Mix | None:
+    def _drawn_ahead(
+        self, draw: Callable[..., Mix | None], group: list[dict], micro_step: int, **more: Any
+    ) -> Mix | None:
+        """What `draw` gives for this step, the arguments and more, made with the draws of the steps around it."""
         args, coordinates = self.args, self._coordinates(micro_step)
         block, step = divmod(coordinates.pop("step"), STEPS_AHEAD)
         return draw_ahead(

@@ -49,10 +49,8 @@ def test_coordinates_do_not_run_into_each_other():
 
 def test_draw_is_that_of_numpys_generator_of_the_four_numbers():
     """The stream that runs of earlier versions were trained with."""
-    mix, generator = (
-        draw_mix(16, 0.4, seed=2**32 - 1, rank=1, step=5, micro_step=2),
-        np.random.default_rng([2**32 - 1, 1, 5, 2]),
-    )
+    mix = draw_mix(16, 0.4, seed=2**32 - 1, rank=1, step=5, micro_step=2)
+    generator = np.random.default_rng([2**32 - 1, 1, 5, 2])
     assert mix.partners.tolist() == generator.permutation(16).tolist()
     assert mix.lam.tolist() == [np.float32(generator.beta(0.4, 0.4))] * 16
 
@@ -66,6 +64,29 @@ def test_draws_made_ahead_are_those_made_one_by_one(step):
     assert (one is None) == (drawn is None)
     assert one is None or (torch.equal(one.partners, drawn.partners) and torch.equal(one.lam, drawn.lam))
     assert {mix is None for mix in ahead} == {True, False}
+
+
+def test_draws_are_on_the_cpu_whatever_the_default_device():
+    with torch.device("meta"):
+        mix = draw_mix(4, 0.4, seed=0)
+    assert mix.partners.device.type == mix.lam.device.type == mix.label_lam.device.type == "cpu"
+
+
+def test_many_micro_batches_above_the_embedding_level_share_their_draws():
+    """16 micro-batches of a step, each with draws of its own, over the steps of one block."""
+    draw_ahead.cache_clear()
+    for step in range(STEPS_AHEAD):
+        for micro_step in range(16):
+            draw_ahead(draw_mix, step // STEPS_AHEAD, n=2, alpha=0.4, seed=0, micro_step=micro_step)
+    assert draw_ahead.cache_info().misses == 16
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_lambda_of_another_type(dtype):
+    logits, labels, partners = torch.randn(3, 4), torch.tensor([0, 1, 2]), torch.tensor([2, 0, 1])
+    lam = torch.tensor([0.25, 0.5, 1.0])
+    wanted = mixed_cross_entropy(logits, labels, partners, lam)
+    assert torch.equal(mixed_cross_entropy(logits, labels, partners, lam.to(dtype)), wanted)
 
 
 @pytest.mark.parametrize("lam", [0.3, 0.7])

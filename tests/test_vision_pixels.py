@@ -66,6 +66,16 @@ def test_cutmix_boxes_have_the_drawn_size_where_they_fit():
     assert set(boxes[:, 0].tolist()) == set(range(12))  # a centre at 0 to 15 starts at 4 less, and not before 0
 
 
+@pytest.mark.parametrize("lambda_per", ["batch", "example"])
+def test_cutmix_centres_are_those_of_a_generator_of_their_own(lambda_per):
+    """Of seed, process, step, micro-step and 2, so that no coordinate may be left out or exchanged for another."""
+    mix = draw_mix(5, 1.0, seed=3, rank=1, step=8, micro_step=4, lambda_per=lambda_per)
+    cut = draw_cut_mix(5, 1.0, (20, 12), seed=3, rank=1, step=8, micro_step=4, lambda_per=lambda_per)
+    n = 1 if lambda_per == "batch" else 5
+    centres = np.random.default_rng([3, 1, 8, 4, 2]).random((n, 2))
+    assert cut.boxes.tolist() == cut_boxes(mix.lam[:n].numpy(), centres, (20, 12)).tolist()
+
+
 def test_mixing_is_symmetric_and_exact_at_both_ends():
     pixels = torch.randn(2, 3, 5, 5)
     one, other = (mix_pixels(pixels, pair_of(lam)) for lam in ([0.3, 0.3], [0.7, 0.7]))

@@ -1,6 +1,7 @@
 """The image trainer against a plain PyTorch loop that replays the recorded pairs."""
 
 import copy
+import dataclasses
 import itertools
 
 import pytest
@@ -12,8 +13,10 @@ from tiny_image_models import image_rows, replay_images, tiny_image_classifier, 
 from transformers import Trainer
 
 from nlp_mixup import MixupTrainer
+from nlp_mixup.mixing import draw_mix
 from nlp_mixup.vision import ImageMixupTrainer
 from nlp_mixup.vision.images import Augmenter
+from nlp_mixup.vision.pixels import draw_cut_mix
 
 TYPES = ["vit", "swin", "convnext", "resnet", "resnet_small_image", "vgg"]
 
@@ -43,14 +46,19 @@ def freeze_again(model):
             module.eval()
 
 
-@pytest.mark.parametrize("pixels", ["mixup", "cutmix"])
-@pytest.mark.parametrize("model_type", TYPES)
-def test_accumulated_gradient_equals_the_replayed_reference(tmp_path, model_type, pixels):
+@pytest.mark.parametrize(
+    ("model_type", "pixels", "lambda_per"),
+    [
+        *((model_type, pixels, "example") for model_type in TYPES for pixels in ("mixup", "cutmix")),
+        *(("vit", pixels, "batch") for pixels in ("mixup", "cutmix")),
+    ],
+)
+def test_accumulated_gradient_equals_the_replayed_reference(tmp_path, model_type, pixels, lambda_per):
     """7 rows in micro-batches of 2, 2, 2 and 1: partners come from all of them."""
     model = tiny_image_classifier(model_type)
     batch = tiny_images(model, n=7)
     trainer = train(
-        tmp_path, model, batch, mixup_alpha=0.8, mixup_pixels=pixels, mixup_lambda_per="example",
+        tmp_path, model, batch, mixup_alpha=0.8, mixup_pixels=pixels, mixup_lambda_per=lambda_per,
         per_device_train_batch_size=2, gradient_accumulation_steps=4, num_train_epochs=1,
     )  # fmt: skip
     ((first, *_),) = trainer.pairings
@@ -178,6 +186,25 @@ def test_pairs_are_those_of_the_text_side(tmp_path):
     (pairing,) = texts.pair([PadCollator()(rows)])
     assert torch.equal(images.pairings[1][0].mix.partners, pairing.mix.partners)
     assert torch.equal(images.pairings[1][0].mix.lam, pairing.mix.lam)
+
+
+@pytest.mark.parametrize("pixels", ["mixup", "cutmix"])
+def test_pairs_follow_the_step_and_the_settings_of_the_moment(tmp_path, pixels):
+    """Steps on both sides of a block of draws, forwards and back, settings that change on the way, images not square."""
+    model = tiny_image_classifier("resnet")
+    args = training_arguments(tmp_path, mixup_alpha=0.4, mixup_pixels=pixels, seed=7)
+    trainer = ImageMixupTrainer(model=model, args=args)
+    batch = {"pixel_values": torch.randn(6, 3, 20, 12), "labels": torch.zeros(6, dtype=torch.int64)}
+    for step, alpha, mode in [(0, 0.4, "full"), (15, 0.4, "full"), (16, 0.4, "full"), (17, 1.0, "full"),
+                              (40, 1.0, "inputs_only"), (15, 1.0, "full"), (0, 0.4, "full")]:  # fmt: skip
+        trainer.state.global_step, args.mixup_alpha, args.mixup_mode = step, alpha, mode
+        if pixels == "mixup":
+            wanted = draw_mix(6, alpha, seed=7, step=step, mode=mode)
+        else:
+            wanted = draw_cut_mix(6, alpha, (20, 12), seed=7, step=step, mode=mode)
+        (pairing,) = trainer.pair([batch])
+        for field in dataclasses.fields(wanted):
+            assert torch.equal(getattr(pairing.mix, field.name), getattr(wanted, field.name))
 
 
 def test_nan_pixels_are_refused_before_the_first_step(tmp_path):

@@ -46,7 +46,7 @@ def draw_cut_mix(
     """Draws pairs and lambdas as `nlp_mixup.mixing.draw_mix`, and turns lambda into the share of pixels outside a box.
 
     The box's centre is drawn uniformly over the pixels. What lies outside the image is cut off, so the labels are mixed by
-    the area that was pasted. Rows of one lambda share a box.
+    the area that was pasted. One lambda for the batch is one box for all its rows.
 
     Args:
         size: height and width of the images, in pixels.
@@ -55,6 +55,9 @@ def draw_cut_mix(
 
     Returns:
         A `CutMix` on the CPU, a `Mix` where only labels are mixed, or None where the batch is not mixed.
+
+    Raises:
+        ValueError, OverflowError: as `draw_mix`.
 
     Example:
         >>> cut = draw_cut_mix(2, 1.0, (8, 8), seed=0)
@@ -120,7 +123,7 @@ def mix_pixels(pixel_values: Tensor, mix: Mix, rows: slice = slice(None)) -> Ten
                 [0.7500, 0.7500]])
     """
     first, partners, lam = pixel_values, mix.partners, mix.lam
-    if range(len(lam))[rows] != range(len(lam)):
+    if range(len(lam))[rows] != range(len(lam)):  # of all rows, the views would cost more than they tell
         first, partners, lam = first[rows], partners[rows], lam[rows]
     if not isinstance(mix, CutMix):
         second = pixel_values.index_select(0, partners)  # a copy, which then becomes the mixture

@@ -85,6 +85,7 @@ class ImageMixupTrainer(MixupMixin, Trainer):
     def _draw(self, group: list[dict], micro_step: int) -> Mix | None:
         if self.args.mixup_pixels == "mixup":
             return super()._draw(group, micro_step)
+        # Nothing to round: pixels are pasted whole, and labels are mixed by counting them.
         return self._drawn_ahead(draw_cut_mix, group, micro_step, size=tuple(group[0]["pixel_values"].shape[-2:]))
 
     def _pool(self, batches: list[dict]) -> dict[str, Tensor]:
