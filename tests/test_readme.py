@@ -40,7 +40,7 @@ def test_python_blocks_run(block, tmp_path, monkeypatch, capsys):
 
 def test_the_two_commands_of_the_first_minute_are_there():
     assert 'pip install -e ".[demo]" && nlp-mixup compare quickstart' in TEXT
-    assert 'pip install -e ".[test]" && pytest' in TEXT
+    assert 'pip install -e ".[test]" && pytest -n 2 --dist loadfile' in TEXT
 
 
 @pytest.mark.parametrize("words", [c for c in COMMANDS if {"train", "compare"} & set(c)], ids=" ".join)
