@@ -435,11 +435,12 @@ class MixupMixin(PushMixin, _Base):
                 f"The training batch has no labels, only {', '.join(sorted(inputs))}. Add a 'label' column of class ids."
             )
         _check_label_type(labels.dtype.is_floating_point, labels.dim() > 1)
-        lowest, highest = labels.aminmax() if len(labels) else (0, 0)
-        if lowest < 0 or highest >= self.model.config.num_labels:  # -100 marks a row without label
+        known = labels
+        if len(known) and known.min() == -100:  # marks a row without label
             known = labels[labels != -100]
-            if len(known):
-                _check_label_range(int(known.min()), int(known.max()), self.model.config.num_labels)
+        if len(known):
+            lowest, highest = known.aminmax()
+            _check_label_range(int(lowest), int(highest), self.model.config.num_labels)
         self._first_batch_checked = True
 
 
