@@ -5,6 +5,7 @@ python tests/architecture_table.py --check    fails where the page does not say 
 """
 
 import argparse
+import difflib
 import sys
 import tempfile
 import warnings
@@ -357,12 +358,8 @@ def main() -> None:
     print("\n".join(wrong))
     if not options.check:
         PAGE.write_text(page)
-    elif page != PAGE.read_text():
-        import difflib
-
-        sys.stdout.writelines(
-            difflib.unified_diff(PAGE.read_text().splitlines(True), page.splitlines(True), "page", "measured")
-        )
+    elif (written := verdicts(PAGE.read_text())) != (measured := verdicts(page)):
+        print("\n".join(difflib.unified_diff(written, measured, "page", "measured", lineterm="")))
         sys.exit("docs/architectures.md does not say what is measured; run: python tests/architecture_table.py")
     if wrong:
         sys.exit(1)
