@@ -29,9 +29,10 @@ from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 from transformers.utils.logging import disable_progress_bar as disable_transformers_bars
 
 import nlp_mixup
+from nlp_mixup.advice import advice
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.calibration import reliability_table, softmax
-from nlp_mixup.calibration.diagnosis import Diagnosis, advice, diagnose
+from nlp_mixup.calibration.diagnosis import Diagnosis, diagnose
 from nlp_mixup.calibration.floor import short
 from nlp_mixup.calibration.intervals import Interval
 from nlp_mixup.data import HeldOut, number_classes, read_held_out, text_data, tokenize

@@ -20,9 +20,10 @@ from transformers import AutoConfig, AutoModel, ViTConfig, ViTForImageClassifica
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from nlp_mixup import cli
+from nlp_mixup.advice import advice
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.calibration import expected_calibration_error, fit_temperature, softmax
-from nlp_mixup.calibration.diagnosis import advice, diagnose
+from nlp_mixup.calibration.diagnosis import diagnose
 from nlp_mixup.calibration.label_entropy import mean_off_label_mass
 from nlp_mixup.doctor import DoctorArguments, evaluate
 from nlp_mixup.label_map import match_labels

@@ -28,8 +28,9 @@ MODULES = sorted(
 # Room -> the rooms of the package that it may import.
 ARROWS = {
     "cli": {"recipe", "experiment", "report", "doctor", "push", "data"},
+    "advice": {"calibration"},
     "doctor": {
-        *("arguments", "calibration", "data", "figures", "label_map", "models", "recipe", "results", "rows"),
+        *("advice", "arguments", "calibration", "data", "figures", "label_map", "models", "recipe", "results", "rows"),
         "vision",  # by the task's name, or the model's own
     },
     "label_map": {"rows"},
@@ -139,6 +140,14 @@ def test_importing_the_package_or_asking_for_help_loads_no_framework():
 
 def test_calibration_loads_no_framework():
     assert not {"torch", "transformers", "datasets"} & loaded_after("import nlp_mixup.calibration")
+
+
+def test_the_words_are_found_by_their_older_names_too():
+    import nlp_mixup.calibration
+    from nlp_mixup.advice import advice
+    from nlp_mixup.calibration.diagnosis import advice as of_diagnosis
+
+    assert nlp_mixup.calibration.advice is advice is of_diagnosis
 
 
 def test_public_names_are_there_and_unknown_ones_are_named():

@@ -3,12 +3,15 @@
 Numbers only: nothing here draws, and nothing imports torch or transformers.
 """
 
+from typing import Any
+
+from . import diagnosis as _diagnosis
 from .binning import PRESETS, EqualMass, EqualWidth
 from .bins import CalibrationBins, reliability_table
 from .classwise import BrierDecomposition, brier_decomposition, classwise_ece
 from .debiased import debiased_ece
 from .decision import Decision, accept_above, decision_line
-from .diagnosis import Diagnosis, advice, diagnose
+from .diagnosis import Diagnosis, diagnose
 from .distributed import all_reduce
 from .floor import NoiseFloor, noise_floor, noise_floor_of_table
 from .grouping import group_points
@@ -96,3 +99,10 @@ __all__ = [
     "softmax",
     "top_label",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """``advice``: see `nlp_mixup.calibration.diagnosis`."""
+    if name == "advice":
+        return _diagnosis.__getattr__(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
