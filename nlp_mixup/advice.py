@@ -56,8 +56,13 @@ def _finding(diagnosis: Diagnosis) -> str:
 
 
 def _temperature(diagnosis: Diagnosis) -> list[str]:
-    if diagnosis.temperature is None or diagnosis.nll_change is None:
+    if diagnosis.temperature is None:
         return [f"Temperature scaling: no T could be fitted ({diagnosis.temperature_note})."]
+    if diagnosis.nll_change is None:
+        return [
+            f"Temperature scaling: all rows give {diagnosis.temperature}, but what it does could not be measured on rows "
+            f"that it was not fitted on ({diagnosis.temperature_note}). Judge it on more rows before using it."
+        ]
     raw, after = diagnosis.scores["raw"], diagnosis.scores["temperature"]
     fitted = diagnosis.temperature
     change = diagnosis.nll_change
@@ -77,7 +82,8 @@ def _temperature(diagnosis: Diagnosis) -> list[str]:
 
 def _on_mixup(diagnosis: Diagnosis) -> list[str]:
     if diagnosis.verdict == "under-confident":
-        sharpens = diagnosis.temperature is not None and diagnosis.temperature.high < 1
+        measured = diagnosis.nll_change is not None
+        sharpens = measured and diagnosis.temperature is not None and diagnosis.temperature.high < 1
         return [
             f"Mixup would hurt: it lowers the confidence further. {'Use the temperature. Or, if' if sharpens else 'If'} the "
             "model was trained with mixup, label smoothing or a confidence penalty, train with a lower alpha or less of it."

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_mixup.calibration import (
+    NoFiniteTemperature,
     describe_calibration,
     energy_score,
     fit_temperature,
@@ -78,7 +79,7 @@ def score_run(
         fitted = fit_temperature(*predictions["validation"])
         temperatures[TEMPERATURE] = fitted.value
         metrics["temperature"] = asdict(fitted)
-    except ValueError as error:
+    except NoFiniteTemperature as error:  # what cannot be scored at all is an error
         metrics["temperature_note"] = f"no temperature could be fitted on validation: {error}"
 
     last = list(predictions)[-1]

@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.frozen import FrozenEstimator
 
-from nlp_mixup.calibration import fit_temperature, nll_from_logits, softmax
+from nlp_mixup.calibration import NoFiniteTemperature, fit_temperature, nll_from_logits, softmax
 
 
 def case(n=2000, k=4, temperature=2.0, seed=0):
@@ -121,3 +121,63 @@ def test_torch_logits_stay_torch():
 def test_degenerate_input_is_refused(logits, labels, message):
     with pytest.raises(ValueError, match=message):
         fit_temperature(logits, labels)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(2, 7),
+    st.integers(1, 50),
+    st.sampled_from([np.float64, np.float32]),
+    st.sampled_from([0.0, 1.0, -30.0, 1e4]),
+    st.sampled_from([1e-30, 1e-3, 1.0, 1e5]),
+)
+def test_a_collapsed_model_has_no_temperature(seed, k, copies, dtype, shift, scale):
+    """The same logits in every row and as many labels of each class: by symmetry the best answer is the uniform one."""
+    row = scale * (np.random.default_rng(seed).standard_normal(k) + shift)
+    logits, labels = np.tile(row.astype(dtype), (k * copies, 1)), np.tile(np.arange(k), copies)
+    with pytest.raises(NoFiniteTemperature):
+        fit_temperature(logits, labels)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(2, 7),
+    st.integers(2, 60),
+    st.sampled_from([np.float64, np.float32]),
+    st.sampled_from([0.0, 1e-7, 1e-3]),
+)
+def test_near_collapse_gives_a_finite_temperature_or_says_that_there_is_none(seed, k, n, dtype, noise):
+    rng = np.random.default_rng(seed)
+    logits = (rng.standard_normal(k) + noise * rng.standard_normal((n, k))).astype(dtype)
+    labels = rng.integers(0, k, n)
+    try:
+        fitted = fit_temperature(logits, labels)
+    except NoFiniteTemperature:
+        return
+    assert 0 < fitted.value < np.inf
+    assert 0 <= fitted.low <= fitted.value <= fitted.high
+    near = [nll_from_logits(np.float64(logits) / (fitted.value * factor), labels) for factor in (0.99, 1.0, 1.01)]
+    assert near[1] <= min(near) + 1e-15
+    assert fitted.nll_after <= np.log(k) + 1e-15
+
+
+@pytest.mark.parametrize("scale", [1e-310, 1e-150, 1e150, 1e300])
+@pytest.mark.filterwarnings("error")
+def test_logits_near_the_ends_of_float64(scale):
+    logits, labels = case(n=50)
+    assert fit_temperature(scale * logits, labels).value == pytest.approx(
+        scale * fit_temperature(logits, labels).value, rel=1e-9
+    )
+
+
+def test_logits_too_far_apart_for_float64_are_refused():
+    with pytest.raises(ValueError, match="further apart than float64 holds"):
+        fit_temperature([[1e308, -1e308], [0.0, 1.0]], [1, 0])
+
+
+def test_an_error_that_is_nearly_a_tie_still_ends_the_search():
+    """Nine rows right by 1, one wrong by d: 9 / (1 + exp(1/T)) is d / (1 + exp(-d/T)), so exp(-1/T) = d / 18 for a tiny d."""
+    fitted = fit_temperature([[0.0, 1.0]] * 9 + [[1e-300, 0.0]], [1] * 10)
+    assert 1 / fitted.value == pytest.approx(np.log(18) + 300 * np.log(10), rel=1e-9)

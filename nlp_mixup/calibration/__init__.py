@@ -41,7 +41,7 @@ from .selective import aurc, energy_score, ood_scores, risk_at_coverage, risk_co
 from .smooth import smooth_ece
 from .summary import calibration_metrics, score_logits, slow_score_intervals
 from .table import ReliabilityTable
-from .temperature import Temperature, fit_temperature
+from .temperature import NoFiniteTemperature, Temperature, fit_temperature
 
 __all__ = [
     "PRESETS",
@@ -52,6 +52,7 @@ __all__ = [
     "EqualMass",
     "EqualWidth",
     "Interval",
+    "NoFiniteTemperature",
     "NoiseFloor",
     "ReliabilityTable",
     "RowScores",

@@ -18,6 +18,13 @@ from .inputs import as_array
 from .logits import check_class_labels, check_logits, nll_from_logits, softmax
 from .scores import expected_calibration_error
 
+#: log 1/T is sought within 2^9 of the log of the logits' scale, near the ends of float64.
+MAX_DOUBLINGS = 10
+
+
+class NoFiniteTemperature(ValueError):
+    """The rows are fit to be scored, but no finite positive T is best for them."""
+
 
 @dataclass(frozen=True)
 class Temperature:
@@ -69,37 +76,32 @@ def fit_temperature(logits: Any, labels: Any, *, level: float = 0.95) -> Tempera
         T, found to a relative 1e-12, with its interval and NLL and ECE before and after.
 
     Raises:
-        ValueError: where no finite positive T is best: all rows right, all logits of every row equal, or logits that
-            say less than the uniform prediction; and for input that cannot be scored, with the first offending row.
+        NoFiniteTemperature: (a ValueError) where no finite positive T is best: all rows right, all logits of every row
+            equal, or logits that say no more of the labels than the uniform prediction, as a collapsed model's.
+        ValueError: for input that cannot be scored, with the first offending row.
 
     Example:
         >>> sure = np.tile([0.0, 4 * np.log(3.0)], (4, 1))  # claims 81/82, is right 3 times of 4
         >>> round(fit_temperature(sure, [1, 1, 1, 0]).value, 6)  # softmax must say 3/4, so z / T = log 3
         4.0
     """
-    from scipy.optimize import brentq
-
     table = check_logits(logits)
     targets = check_class_labels(labels, *table.shape)
-    table -= table.max(axis=1, keepdims=True)
+    with np.errstate(over="ignore"):
+        table -= table.max(axis=1, keepdims=True)
+        scale = float(-table.mean())
+    if not np.isfinite(scale):
+        raise ValueError("logits: a row's values lie further apart than float64 holds; check the model")
+    table /= scale or 1.0  # 0 where all logits are equal
     of_label = table[np.arange(len(table)), targets]
-    _refuse_degenerate(table, of_label)
-    scale = float(-table.mean())
-
-    def slope(log_inverse: float) -> float:
-        expected, _ = _moments(table, np.exp(log_inverse) / scale)
-        return float((expected - of_label).mean())
-
-    low, high = -2.0, 2.0
-    while slope(low) > 0:
-        low *= 2
-    while slope(high) < 0:
-        high *= 2
-    inverse = float(np.exp(brentq(slope, low, high, xtol=1e-13, rtol=1e-14)) / scale)
+    inverse = _best_inverse(table, of_label)
     expected, variance = _moments(table, inverse)
-    error = np.sqrt(np.mean((expected - of_label) ** 2) / len(table)) / variance.mean()
+    information = float(variance.mean())
+    error = np.sqrt(np.mean((expected - of_label) ** 2) / len(table)) / information if information > 0 else np.inf
     width = NormalDist().inv_cdf((1 + level) / 2) * float(error) / inverse
-    temperature = 1.0 / inverse
+    temperature = scale / inverse
+    if not 0 < temperature < np.inf:
+        raise NoFiniteTemperature(f"T lies outside float64: the logits' scale is {scale:g}; check the model")
     with np.errstate(over="ignore"):  # almost no information: the limits are 0 and infinity
         low_limit, high_limit = temperature * np.exp(-width), temperature * np.exp(width)
     return Temperature(
@@ -107,15 +109,15 @@ def fit_temperature(logits: Any, labels: Any, *, level: float = 0.95) -> Tempera
         low=float(low_limit),
         high=float(high_limit),
         n=len(table),
-        nll_before=nll_from_logits(table, targets),
+        nll_before=nll_from_logits(logits, targets),
         nll_after=nll_from_logits(table * inverse, targets),
-        ece_before=_ece(table, targets),
+        ece_before=_ece(logits, targets),
         ece_after=_ece(table * inverse, targets),
         level=level,
     )
 
 
-def _ece(logits: NDArray[np.float64], targets: NDArray[Any]) -> float:
+def _ece(logits: Any, targets: NDArray[Any]) -> float:
     return expected_calibration_error(softmax(logits), targets, validate=False)
 
 
@@ -127,18 +129,40 @@ def _moments(table: NDArray[np.float64], inverse: float) -> tuple[NDArray[np.flo
     return mean, np.einsum("nk,nk->n", weights, (table - mean[:, None]) ** 2)
 
 
-def _refuse_degenerate(table: NDArray[np.float64], of_label: NDArray[np.float64]) -> None:
-    """Raises ValueError where the NLL falls all the way to T = 0 or T = infinity; winners have logit 0 here."""
+def _best_inverse(table: NDArray[np.float64], of_label: NDArray[np.float64]) -> float:
+    """The b = 1/T at which the NLL's slope, mean_i (E_b[z_i] - z_i[y_i]), is 0; winners have logit 0, the mean is -1.
+
+    The slope rises with b, so there is such a b > 0 if and only if it is below 0 at b = 0 and above 0 at b = infinity. The
+    first is decided by the sum that the search uses: another mean of the same logits may differ from it in the last bit,
+    and the search would then run to b = 0 without end.
+    """
+    from scipy.optimize import brentq
+
     if not table.any():
-        raise ValueError("logits: every row's logits are all equal, so every T gives the same NLL; check the model")
+        raise NoFiniteTemperature(
+            "logits: every row's logits are all equal, so every T gives the same NLL; check the model"
+        )
     if not of_label.any():
-        raise ValueError(
+        raise NoFiniteTemperature(
             f"all {len(table)} rows are right, so the NLL falls all the way to T = 0; "
             "fit on a held-out set with at least one error"
         )
-    if table.mean() >= of_label.mean():
-        raise ValueError(
+
+    def slope(log_inverse: float) -> float:
+        expected, _ = _moments(table, np.exp(log_inverse))
+        return float((expected - of_label).mean())
+
+    # The best b wins about slope^2 / (2 variance) nats over b = 0: within the NLL's own rounding, nothing.
+    expected, variance = _moments(table, 0.0)
+    if (expected - of_label).mean() >= -np.sqrt(np.finfo(np.float64).eps * variance.mean()):
+        raise NoFiniteTemperature(
             "the labels' logits are no larger than the average logit, so T = infinity, the uniform prediction, "
             "is best; "
             "check that labels and logits belong together"
         )
+    ends = 2.0 ** np.arange(1, MAX_DOUBLINGS)
+    low = next((-end for end in ends if slope(-end) <= 0), None)
+    high = next((end for end in ends if slope(end) >= 0), None)
+    if low is None or high is None:
+        raise NoFiniteTemperature("the NLL falls as far as T can go in float64; check that the logits are a model's")
+    return float(np.exp(brentq(slope, low, high, xtol=1e-13, rtol=1e-14, maxiter=1000)))
