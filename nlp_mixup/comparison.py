@@ -6,17 +6,17 @@ over rows (other test rows). Neither contains the other, so the wider one is rep
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from nlp_mixup.advice import Arm, arm_words
 from nlp_mixup.arguments import BASELINE, DataArguments, MixupTrainingArguments, ModelArguments
 from nlp_mixup.calibration import Interval
 from nlp_mixup.calibration.floor import short
-from nlp_mixup.calibration.intervals import corrected_interval
+from nlp_mixup.calibration.intervals import corrected_interval, direction
 from nlp_mixup.results import FREE_SETTINGS, PLACES, Results, StoredRun
 from nlp_mixup.scoring import RAW, RESAMPLED, TEMPERATURE
 
@@ -41,6 +41,7 @@ class Estimate:
         over: ``seeds`` or ``rows``, what the wider interval answers for.
         seeds: how many.
         spread: the standard deviation over seeds; NaN for one seed.
+        rows: how many each seed scored, where that is known.
     """
 
     value: float
@@ -49,11 +50,12 @@ class Estimate:
     over: str
     seeds: int
     spread: float
+    rows: int | None = None
 
     @property
     def sign(self) -> int:
-        """1 or -1 where the interval excludes 0, else 0."""
-        return int(self.low > 0) - int(self.high < 0)
+        """1 or -1 where `direction` lets it be told, else 0."""
+        return direction(self, self.rows)
 
     def __str__(self) -> str:
         return f"{short(self.value)} ({short(self.low)} to {short(self.high)})"
@@ -102,6 +104,7 @@ class Comparison:
             )
         self.results = results
         self.split = results.split
+        self.n = int(results.all_runs[0].metrics["rows"][-1]["n"])
         self._draws = {run.folder: run.arrays("resamples.npz") for run in results.all_runs}
 
     def seeds(self, arm: str, calibration: str = RAW) -> list[int]:
@@ -162,7 +165,7 @@ class Comparison:
             draws = draws - np.mean([d for _, d, _ in of_second], axis=0)
             bias = None if bias is None else bias - float(np.mean([b for _, _, b in of_second]))
         over_rows = corrected_interval(float(values.mean()), draws, bias, LEVEL, bounded=False)
-        return wider(values, over_rows)
+        return wider(values, over_rows, rows=self.n)
 
     def _run_score(self, run: StoredRun, calibration: str, name: str) -> tuple[float, np.ndarray, float | None]:
         """A run's score, its resamples, and its bias where it has one."""
@@ -215,7 +218,7 @@ class Comparison:
         return self.mean(arm, calibration, "ece")[0] > self.mean(arm, calibration, "ece_floor_high")[0]
 
 
-def wider(values: np.ndarray, over_rows: Interval) -> Estimate:
+def wider(values: np.ndarray, over_rows: Interval, *, rows: int | None = None) -> Estimate:
     """The mean of the seeds' values, with the wider of the t interval over seeds and the interval over rows.
 
     Example:
@@ -230,77 +233,27 @@ def wider(values: np.ndarray, over_rows: Interval) -> Estimate:
         interval = stats.ttest_1samp(values, 0.0).confidence_interval(LEVEL)
         if interval.high - interval.low > high - low:
             low, high, over = float(interval.low), float(interval.high), "seeds"
-    return Estimate(value, low, high, over, len(values), spread)
+    return Estimate(value, low, high, over, len(values), spread, rows)
 
 
 def verdict(comparison: Comparison, arm: str) -> str:
-    """One or two sentences on an arm, said of nothing whose interval includes 0.
-
-    ``less over-confident`` needs a lower ECE and a lower gap than no_mixup's, and that gap above 0; ``over-confident`` and
-    ``under-confident`` a gap whose interval excludes 0 and an ECE above its noise floor.
-    """
-    gap = comparison.score(arm, RAW, "gap")
-    is_off = comparison.distinguishable(arm, RAW)
-    if is_off and gap.sign:
-        word = "over-confident" if gap.sign > 0 else "under-confident"
-        state = f"{word} by {short(abs(gap.value))} ({_range(gap)})"
-    elif is_off:
-        mean_ece = comparison.mean(arm, RAW, "ece")[0]
-        state = (
-            f"not calibrated (ECE {short(mean_ece)}), in which direction is not distinguishable (gap {_signed(gap)})"
+    """An arm in words; see `nlp_mixup.advice.arm_words`."""
+    changes = {name: comparison.difference(arm, RAW, name) for name in ("accuracy", "nll", "ece", "gap")}
+    scores = {name: comparison.mean(arm, RAW, name)[0] for name in ("ece", "ece_floor_high")}
+    has_temperature = bool(comparison.seeds(arm, TEMPERATURE))
+    return arm_words(
+        Arm(
+            name=arm,
+            baseline=BASELINE,
+            scores=scores | {"n": comparison.n},
+            gap=comparison.score(arm, RAW, "gap"),
+            baseline_gap=comparison.score(BASELINE, RAW, "gap"),
+            changes={name: change for name, change in changes.items() if change is not None},
+            settings=next(iter(comparison.results.runs[arm].values())).settings,
+            temperature=comparison.difference(arm, TEMPERATURE, "nll", RAW, other=arm) if has_temperature else None,
+            rival=comparison.difference(arm, TEMPERATURE, "nll") if has_temperature and arm != BASELINE else None,
         )
-    else:
-        state = "not distinguishable from calibrated"
-    if arm == BASELINE:
-        if not is_off:
-            n = comparison.results.all_runs[0].metrics["rows"][-1]["n"]
-            return f"{_capital(state)}: nothing for mixup to mend that {n} rows could show."
-        advice = {1: " There is over-confidence to mend.", -1: " Mixup can only make this worse.", 0: ""}
-        return f"{_capital(state)}.{advice[gap.sign]}"
-
-    ece, nll, accuracy = (comparison.difference(arm, RAW, name) for name in ("ece", "nll", "accuracy"))
-    if ece is None or nll is None or accuracy is None:
-        return f"{_capital(state)}. It shares no seed with {BASELINE}, so nothing more can be said."
-    base_gap = comparison.score(BASELINE, RAW, "gap")
-    if ece.sign < 0:
-        gap_change = comparison.difference(arm, RAW, "gap")
-        is_less = base_gap.sign > 0 and gap_change is not None and gap_change.sign < 0
-        less = "less over-confident" if is_less else "better calibrated"
-        main = f"{_capital(less)} than {BASELINE}: ECE lower by {short(-ece.value)} ({_range(ece)})"
-        if is_off and gap.sign:
-            main += f", {'still' if gap.sign == base_gap.sign else 'now'} {state}"
-    elif ece.sign > 0:
-        main = f"Calibration is worse than {BASELINE}'s: ECE higher by {short(ece.value)} ({_range(ece)}), {state}"
-    else:
-        main = f"ECE not distinguishable from {BASELINE}'s ({_signed(ece)}); the arm itself is {state}"
-    sentences = [main + "."]
-    parts = []
-    for name, change, better in (("accuracy", accuracy, 1), ("NLL", nll, -1)):
-        if change.sign:
-            word = "higher" if change.sign > 0 else "lower"
-            kind = "" if change.sign == better else ", which is worse"
-            parts.append(f"{name} {word} by {short(abs(change.value))} ({_range(change)}{kind})")
-        else:
-            parts.append(f"{name} not distinguishable ({_signed(change)})")
-    sentences.append(_capital("; ".join(parts)) + ".")
-    if is_off and gap.sign < 0:
-        sentences.append(_remedy(comparison.results.runs[arm]))
-    rival = comparison.difference(arm, TEMPERATURE, "nll") if comparison.seeds(arm, TEMPERATURE) else None
-    if rival is not None:
-        outcome = {-1: "lower than", 1: "higher than, so worse than,", 0: "not distinguishable from"}[rival.sign]
-        sentences.append(
-            f"After temperature scaling of both, its NLL is {outcome} that of {BASELINE} with temperature ({_signed(rival)})."
-        )
-    return " ".join(sentences)
-
-
-def _remedy(runs: Mapping[int, StoredRun]) -> str:
-    settings = next(iter(runs.values())).settings
-    if settings.get("mixup_alpha"):
-        return f"Under-confident: lower alpha than {settings['mixup_alpha']}, or use a temperature below 1."
-    if settings.get("label_smoothing_factor"):
-        return "Under-confident: smooth less, or use a temperature below 1."
-    return "Under-confident: use a temperature below 1."
+    )
 
 
 def _telling(run: StoredRun) -> dict[str, Any]:
@@ -310,17 +263,3 @@ def _telling(run: StoredRun) -> dict[str, Any]:
 
 def _is_positive(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-
-
-def _range(change: Estimate) -> str:
-    """The interval of a size, which excludes 0: both limits without their sign."""
-    low, high = sorted((abs(change.low), abs(change.high)))
-    return f"{short(low)} to {short(high)}"
-
-
-def _signed(change: Estimate) -> str:
-    return f"{short(change.low)} to {short(change.high)}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]

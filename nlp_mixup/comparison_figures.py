@@ -25,7 +25,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from nlp_mixup import figures
-from nlp_mixup.calibration import Decision, label_entropy_cdf, mean_label_entropy
+from nlp_mixup.calibration import Decision, Interval, label_entropy_cdf, mean_label_entropy
+from nlp_mixup.calibration.intervals import direction
 from nlp_mixup.figures import INK, OVER, UNDER
 
 # The rest of Okabe and Ito's palette but yellow, which is too pale for a line on white.
@@ -618,7 +619,7 @@ def risk_coverage_figure(
 
 
 def draw_differences(
-    differences: Mapping[str, Mapping[str, tuple[float, float, float]]], ax: Axes, *, score: str
+    differences: Mapping[str, Mapping[str, tuple[float, float, float]]], ax: Axes, *, score: str, n: int | None = None
 ) -> None:
     """Draws one score's differences with their intervals: an arm a line, raw above temperature.
 
@@ -626,6 +627,7 @@ def draw_differences(
         differences: arm -> ``raw`` and ``temperature`` -> value, lower and upper limit.
         ax: axes to draw on.
         score: ``accuracy``, ``nll``, ``brier``, ``ece`` or ``oe``.
+        n: rows scored: a marker is filled where words, too, would tell a direction.
     """
     for place, by_calibration in enumerate(differences.values()):
         if place % 2:
@@ -634,7 +636,7 @@ def draw_differences(
             if calibration not in by_calibration:
                 continue
             value, low, high = by_calibration[calibration]
-            clear = low > 0 or high < 0
+            clear = direction(Interval(value, low, high), n) != 0
             label = None if calibration in ax.get_legend_handles_labels()[1] else calibration
             ax.plot([low, high], [place + offset] * 2, color=colour, linewidth=1.4, label=label)
             ax.plot(
@@ -668,7 +670,8 @@ def difference_figure(
     """Every arm's differences to no_mixup with their intervals, raw and after temperature scaling.
 
     How to read: a marker is an arm's score minus that of no_mixup under the same calibration, a bar its interval. The
-    arrow points to the better side; a hollow marker's interval contains zero, so there the two cannot be told apart.
+    arrow points to the better side; where a marker is hollow the two cannot be told apart: its interval contains zero, it
+    rounds to zero, or the rows are fewer than 30.
 
     Args:
         differences: score -> arm -> ``raw`` and ``temperature`` -> value, lower and upper limit; the scores are drawn
@@ -699,7 +702,7 @@ def difference_figure(
     figure = Figure(figsize=(max(width, 5.5), 1.6 + 0.42 * len(arms)), layout="constrained")
     axes = figure.subplots(1, len(differences), squeeze=False, sharey=True)[0]
     for ax, (score, by_arm) in zip(axes, differences.items(), strict=True):
-        draw_differences({arm: by_arm.get(arm, {}) for arm in arms}, ax, score=score)
+        draw_differences({arm: by_arm.get(arm, {}) for arm in arms}, ax, score=score, n=n)
         ax.tick_params(axis="y", length=0)
     axes[0].set_yticks(range(len(arms)), arms)
     _title(
@@ -716,7 +719,7 @@ def difference_figure(
     hollow = Line2D([], [], color=INK, marker="o", markersize=5, markerfacecolor="white", linewidth=1.4)
     names = {"raw": "raw", "temperature": "after temperature scaling"}
     _legend(
-        figure, [*entries.values(), hollow], [*(names[name] for name in entries), "hollow: the interval contains zero"]
+        figure, [*entries.values(), hollow], [*(names[name] for name in entries), "hollow: not to be told from zero"]
     )
     return figure
 

@@ -30,10 +30,11 @@ from transformers import (
     PreTrainedModel,
 )
 
+from nlp_mixup.calibration.intervals import nll_gain
 from nlp_mixup.metrics import METRICS, metric_path
 from nlp_mixup.model_card import Released, model_card, reliability_png
 from nlp_mixup.record import HUB_ID, RunRecord, is_hub_id, read_record
-from nlp_mixup.release import folded, merge_adapters, nll_gain, probe_batch
+from nlp_mixup.release import folded, merge_adapters, probe_batch
 
 RELEASE = "release"  # folder of a run in which lies what it publishes
 MARKER = ".nlp-mixup-release"  # stays at home; without it a folder is somebody's own

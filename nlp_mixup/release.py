@@ -18,7 +18,7 @@ from torch.nn.modules.conv import _ConvNd
 from torch.nn.utils.parametrize import is_parametrized
 from transformers import PreTrainedModel
 
-from nlp_mixup.calibration import Interval, Temperature, difference_intervals
+from nlp_mixup.calibration import Temperature
 
 # Powers of two above 1: multiplying by one rounds nothing and underflows nowhere, so what is linear in a layer follows
 # it bit for bit.
@@ -43,27 +43,6 @@ class Folding:
     temperature: float
     max_error: float
     n_probe: int
-
-
-def nll_gain(logits: Any, labels: Any, temperature: Temperature) -> Interval:
-    """NLL(z / T) - NLL(z) with its paired 95 % interval; fold only if all of it is below 0.
-
-    Args:
-        logits: (n, k) of the rows that T was fitted on.
-        labels: (n,) class indices.
-        temperature: as `fit_temperature` gives it.
-
-    Returns:
-        The difference in nats per row; negative is better with T.
-
-    Example:
-        >>> from nlp_mixup.calibration import fit_temperature
-        >>> sure, labels = np.tile([0.0, 4 * np.log(3.0)], (400, 1)), np.arange(400) % 4 > 0
-        >>> gain = nll_gain(sure, labels.astype(int), fit_temperature(sure, labels.astype(int)))
-        >>> round(gain.value, 3), gain.high < 0
-        (-0.549, True)
-    """
-    return difference_intervals(temperature.apply(np.asarray(logits, np.float64)), logits, labels)["nll"]
 
 
 def find_head(model: PreTrainedModel, probe: Mapping[str, Any]) -> str:

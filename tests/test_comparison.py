@@ -1,11 +1,15 @@
 """The statistics of a comparison: paired by seed and row, the wider interval, and words that never claim more."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy import stats
 from stored_runs import planted, store_run
 
-from nlp_mixup.calibration import difference_intervals, fit_temperature, nll_from_logits, score_logits
+from nlp_mixup.advice import Arm, arm_words
+from nlp_mixup.calibration import Interval, difference_intervals, fit_temperature, nll_from_logits, score_logits
+from nlp_mixup.calibration.intervals import direction
 from nlp_mixup.comparison import Comparison, Estimate, verdict
 from nlp_mixup.report import change_grid
 from nlp_mixup.results import read_results
@@ -183,3 +187,74 @@ def test_the_alpha_figure_takes_the_arms_that_differ_by_alpha_alone(tmp_path):
     assert len(comparison.sweeps()) == 2
     assert list(comparison.alpha_sweep().values) == ["mixup-0.1", "mixup-0.4"]
     assert comparison.differing("inputs_only-0.1") == {"mixup_alpha": 0.1, "mixup_mode": "inputs_only"}
+
+
+def shifted(seed, *, validation, test, n=2000):
+    """Splits of two kinds, as where validation rows come from elsewhere: the logits of each are off by a factor of its own."""
+    return {
+        "validation": planted(seed, sharpness=validation, n=n)["validation"],
+        "test": planted(seed, sharpness=test, n=n)["test"],
+    }
+
+
+DIRECTIONS = r"(higher|lower|worse|better|confident) (by|than)|which is worse|mixup to mend|make this worse"
+
+
+def test_two_rows_tell_no_direction_in_words_or_table(tmp_path):
+    splits = {"validation": planted(0, sharpness=1.0)["validation"]}
+    labels = np.array([0, 1])
+    for arm, wrong in (("no_mixup", [[3.0, 0, 0], [0, 3.0, 0]]), ("mixup", [[0, 1.0, 0], [1.0, 0, 0]])):
+        store_run(tmp_path, arm, 0, splits | {"test": (np.array(wrong, np.float32), labels)}, ood={})
+    comparison = Comparison(read_results(tmp_path))
+    change = comparison.difference("mixup", "raw", "nll")
+    assert change.low > 0  # of every resample
+    for arm in ("no_mixup", "mixup"):
+        assert not re.search(DIRECTIONS, text := verdict(comparison, arm)), text
+        assert "Nothing can be said from 2 rows, neither better nor worse: 30 are the least." in text
+    assert not change_grid(comparison).strong
+
+
+@pytest.mark.parametrize(("value", "says"), [(0.0004, "not distinguishable"), (0.0006, "by .001 (.0002 to .001)")])
+def test_what_rounds_to_nothing_is_no_direction(value, says):
+    """The interval excludes 0, the printed number does not; and a told limit never prints as 0."""
+    change = Interval(value, 0.0002, 0.0009)
+    changes = dict.fromkeys(("accuracy", "nll", "ece", "gap"), change)
+    gap = Interval(0.1, 0.05, 0.15)
+    scores = {"n": 10_000, "ece": 0.1, "ece_floor_high": 0.02}
+    text = arm_words(Arm("mixup", "no_mixup", scores, gap, gap, changes, {}, change, change))
+    assert says in text
+    assert bool(re.search(r"higher|worse", text)) == (value > 0.0005)
+    assert ("(.000 to" in text) == (value < 0.0005)
+    assert direction(change, 10_000) == (value > 0.0005)
+    assert direction(change, 29) == 0
+
+
+def test_a_temperature_that_did_harm_is_told_and_never_recommended(tmp_path):
+    """Validation says T = .2, test would want .7: an under-confident arm, made over-confident."""
+    for arm, alpha in (("no_mixup", 0), ("mixup", 0.4)):
+        splits = shifted(0, validation=0.2, test=0.7)
+        store_run(tmp_path, arm, 0, splits, settings={"mixup_alpha": alpha, "seed": 0})
+    comparison = Comparison(read_results(tmp_path))
+    change = comparison.difference("mixup", "temperature", "nll", "raw", other="mixup")
+    assert change.low > 0
+    for arm in ("no_mixup", "mixup"):
+        text = verdict(comparison, arm)
+        assert f"Its temperature made it worse: NLL higher by {change.value:.3f} (".replace("0.", ".", 1) in text
+        assert "Under-confident by" in text or "under-confident by" in text
+        assert not re.search(r"use a temperature|A temperature below 1", text)
+
+
+def test_a_temperature_that_helps_is_a_way_out_of_under_confidence(tmp_path):
+    comparison = compare(tmp_path, no_mixup=1.0, flat=0.4, seeds=1, n=2000)
+    text = verdict(comparison, "flat")
+    assert "Under-confident: lower alpha than 0.4, or use a temperature below 1." in text
+    assert "made it worse" not in text
+
+
+def test_a_gap_beside_an_ece_within_its_noise_is_a_hint():
+    gap = Interval(-0.07, -0.123, -0.021)
+    scores = {"n": 250, "ece": 0.075, "ece_floor_high": 0.09}
+    text = arm_words(Arm("no_mixup", "no_mixup", scores, gap, gap, {}, {}, None, None))
+    assert text.startswith(
+        "Not distinguishable from calibrated, though its gap hints at under-confidence (-.123 to -.021)"
+    )

@@ -279,7 +279,7 @@ def test_the_forest_says_which_side_is_better():
         "OE\n← better",
     ]
     assert [tick.get_text() for tick in figure.axes[0].get_yticklabels()] == ELEVEN[1:]
-    assert legend_texts(figure) == ["raw", "after temperature scaling", "hollow: the interval contains zero"]
+    assert legend_texts(figure) == ["raw", "after temperature scaling", "hollow: not to be told from zero"]
     assert "Differences to no_mixup test, n = 500, seeds 3 to 5, 15 bins; bars: 95 % intervals" in heading(figure)
 
 

@@ -660,6 +660,31 @@ def test_no_temperature_where_every_row_is_right():
     assert "Use the temperature" not in " ".join(advice(found))
 
 
+def test_a_temperature_that_does_harm_is_recommended_nowhere():
+    """An under-confident model and a T below 1 that validation rows of another kind gave: one verdict on it."""
+    logits, labels = drawn(2000)
+    other, other_labels = drawn(2000, seed=1)
+    found = diagnose(0.7 * logits, labels, fit_logits=0.2 * other, fit_labels=other_labels)
+    assert (found.verdict, found.temperature.high < 1, found.nll_change.low > 0) == ("under-confident", True, True)
+    text = " ".join(advice(found))
+    assert "do not use it" in text
+    assert "Use the temperature" not in text
+    assert "It costs no training" not in text
+    over = diagnose(1.4 * logits, labels, fit_logits=5 * other, fit_labels=other_labels)
+    assert (over.verdict, over.nll_change.low > 0) == ("over-confident", True)
+    assert "Compare it with this model raw, not after temperature" in advice(over)[-1]
+
+
+@pytest.mark.parametrize("n", [2, 29])
+def test_fewer_rows_than_thirty_have_no_verdict(n):
+    rows = np.arange(n)
+    found = diagnose(np.where(rows[:, None] % 2 == [0, 1], 9.0, 0.0), (rows + (rows > 0)) % 2)  # all but one wrong
+    assert found.verdict == "too few rows"
+    text = " ".join(advice(found))
+    assert f"Nothing can be said of calibration from {n} rows; 30 are the least." in text
+    assert not re.search(r"-confident by|hints|worth a run|Mixup would hurt|Leave it alone|lowers the NLL|raises", text)
+
+
 def test_cross_fitting_scales_no_row_by_a_temperature_that_saw_it():
     logits, labels = drawn(300)
     found = diagnose(2 * logits, labels)

@@ -6,11 +6,14 @@ The verdict, of 95 % intervals over rows:
   *and* the ECE lies above what 97.5 % of perfectly calibrated models show at this n;
 - mixed: the ECE is that high though the gap's interval holds 0, so it is too sure at some confidences and not sure enough
   at others;
-- calibrated: neither could be shown. It means "not distinguishable at this n", and stands beside the n that would do.
+- calibrated: the ECE is not that high. It means "not distinguishable at this n", and stands beside the n that would do; a gap
+  whose interval excludes 0 is then a hint, and called one;
+- too few rows: fewer than `MIN_ROWS_FOR_DIRECTION`, of which nothing is said.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Literal
@@ -19,14 +22,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .inputs import as_array
-from .intervals import Interval, difference_intervals, score_intervals
+from .intervals import (
+    MIN_ROWS_FOR_DIRECTION,
+    Interval,
+    Measured,
+    difference_intervals,
+    direction,
+    score_intervals,
+)
 from .label_entropy import mean_off_label_mass
 from .logits import check_class_labels, check_logits
 from .resampling import RowScores
 from .summary import score_logits
 from .temperature import NoFiniteTemperature, Temperature, fit_temperature
 
-Verdict = Literal["over-confident", "under-confident", "mixed", "calibrated"]
+Verdict = Literal["over-confident", "under-confident", "mixed", "calibrated", "too few rows"]
 
 ALPHAS = (0.1, 0.2, 0.4, 1.0)
 #: The gap that `rows_needed` is about.
@@ -125,7 +135,7 @@ def diagnose(
     nll_change = None
     if "temperature" in all_logits:
         nll_change = difference_intervals(all_logits["temperature"], raw, targets, n_bins=n_bins)["nll"]
-    verdict = _verdict(scores["raw"], intervals["raw"]["gap"])
+    verdict = verdict_of(scores["raw"], intervals["raw"]["gap"])
     alpha = None
     if verdict == "over-confident" and (shares < 1).all():
         gap = scores["raw"]["gap"]
@@ -147,17 +157,32 @@ def diagnose(
     )
 
 
-def above_floor(scores: dict[str, float]) -> bool:
+def above_floor(scores: Mapping[str, float]) -> bool:
     """Whether an ECE of `score_logits` lies above what 97.5 % of perfectly calibrated models show."""
     return scores["ece"] > scores["ece_floor_high"]
 
 
-def _verdict(scores: dict[str, float], gap: Interval) -> Verdict:
+def verdict_of(scores: Mapping[str, float], gap: Measured) -> Verdict:
+    """The module's rule, for whoever has the numbers: doctor, training run, comparison and card.
+
+    Args:
+        scores: ``n``, ``ece`` and ``ece_floor_high``, as `score_logits` names them.
+        gap: mean confidence minus accuracy, with its interval.
+
+    Example:
+        >>> scores = {"n": 500, "ece": 0.06, "ece_floor_high": 0.04}
+        >>> verdict_of(scores, Interval(0.05, 0.02, 0.08)), verdict_of(scores, Interval(0.05, -0.01, 0.11))
+        ('over-confident', 'mixed')
+        >>> verdict_of(scores | {"ece": 0.03}, Interval(0.03, 0.01, 0.05)), verdict_of(scores | {"n": 20}, Interval(1, 1, 1))
+        ('calibrated', 'too few rows')
+    """
+    n = int(scores["n"])
+    if n < MIN_ROWS_FOR_DIRECTION:
+        return "too few rows"
     if not above_floor(scores):
         return "calibrated"
-    if gap.low > 0:
-        return "over-confident"
-    return "under-confident" if gap.high < 0 else "mixed"
+    words: dict[int, Verdict] = {1: "over-confident", -1: "under-confident", 0: "mixed"}
+    return words[direction(gap, n)]
 
 
 def _check_fit_rows(logits: Any, labels: Any, n_classes: int) -> tuple[NDArray[np.float64], NDArray[Any]]:
