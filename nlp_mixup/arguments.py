@@ -5,11 +5,12 @@ A recipe (YAML), the command line and Python share these names.
 
 import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from transformers import TrainingArguments
 
 LOWER_IS_BETTER = ("nll", "brier", "ece", "oe")
+DATA_SET = ("dataset_name", "dataset_config_name", "dataset_revision")  # which files of one's own replace
 BASELINE = "no_mixup"  # the arm that all others are compared with
 
 
@@ -345,6 +346,43 @@ class MixupTrainingArguments(TrainingArguments):
         if self.mixup_alpha > 0 and self.parallelism_config is not None:
             config = self.parallelism_config
             check_parallelism(tp_size=config.tp_size, cp_size=config.cp_size, sp_size=config.sp_size)
+
+
+def used_settings(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those that a run does not look at: beside ``train_file``, the data set that a recipe names.
+
+    Example:
+        >>> used_settings({"dataset_name": "imdb", "dataset_revision": "v1", "train_file": "mine.csv", "seed": 0})
+        {'train_file': 'mine.csv', 'seed': 0}
+    """
+    unused = DATA_SET if settings.get("train_file") else ()
+    return {name: value for name, value in settings.items() if name not in unused}
+
+
+def row_sources(settings: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    """Where a run's rows come from: what its card, its report and its own arguments say.
+
+    Args:
+        settings: flat.
+
+    Returns:
+        For ``train``, ``validation`` and ``test``, the setting that names the rows and its value. Validation rows without
+        a file of their own come from where train does. A data set may have no test rows.
+
+    Example:
+        >>> row_sources({"dataset_name": "imdb", "test_file": "mine.csv"})["test"]
+        ('test_file', 'mine.csv')
+        >>> row_sources({"dataset_name": "imdb", "train_file": "mine.csv"})
+        {'train': ('train_file', 'mine.csv'), 'validation': ('train_file', 'mine.csv')}
+    """
+    settings = used_settings(settings)
+    found: dict[str, tuple[str, str]] = {}
+    for split in ("train", "validation", "test"):
+        names = [f"{split}_file", "dataset_name", *(["train_file"] if split == "validation" else [])]
+        name = next((name for name in names if settings.get(name)), None)
+        if name is not None:
+            found[split] = name, settings[name]
+    return found
 
 
 def check_parallelism(*, zero_stage: int = 0, **sizes: int) -> None:

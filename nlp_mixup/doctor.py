@@ -30,7 +30,7 @@ from transformers.utils.logging import disable_progress_bar as disable_transform
 
 import nlp_mixup
 from nlp_mixup.advice import advice
-from nlp_mixup.arguments import DataArguments
+from nlp_mixup.arguments import DataArguments, used_settings
 from nlp_mixup.calibration import reliability_table, softmax
 from nlp_mixup.calibration.diagnosis import Diagnosis, diagnose
 from nlp_mixup.calibration.floor import short
@@ -155,10 +155,8 @@ def parse_arguments(model: str, overrides: list[str]) -> tuple[DataArguments, Do
     stored = Path(model).expanduser() / "arguments.yaml"
     settings: dict[str, Any] = {}
     if stored.is_file() and not stored.with_name("config.json").is_file():
-        run = load_recipe(str(stored)).settings
+        run = used_settings(load_recipe(str(stored)).settings)
         wanted = {*READING, *(() if fields_of(overrides) & set(SOURCES) else ROWS)}
-        if run.get("train_file"):  # the run then used nothing but files
-            wanted.discard("dataset_name")
         settings = {name: value for name, value in run.items() if name in wanted}
     data, options = parse_fields(ARGUMENT_CLASSES, [*tokens_of(settings), *overrides])
     return data, options

@@ -25,7 +25,7 @@ from transformers.trainer_callback import ProgressCallback
 from transformers.utils import logging as transformers_logging
 
 import nlp_mixup
-from nlp_mixup.arguments import ModelArguments
+from nlp_mixup.arguments import ModelArguments, used_settings
 from nlp_mixup.calibration import calibration_metrics, softmax
 from nlp_mixup.data import digest, load_text_data, tokenize
 from nlp_mixup.models.loading import load_model, load_tokenizer
@@ -258,7 +258,7 @@ class Run:
         if not stored_file.is_file():
             return
         try:
-            stored = dict(yaml.safe_load(stored_file.read_text(encoding="utf-8")))
+            stored = used_settings(dict(yaml.safe_load(stored_file.read_text(encoding="utf-8"))))
         except (yaml.YAMLError, TypeError, ValueError) as error:
             raise ValueError(f"{stored_file} is damaged ({error}). Delete {self.folder} and start again.") from error
         stored.pop("arms", None)

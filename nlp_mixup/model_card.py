@@ -20,7 +20,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
-from nlp_mixup.arguments import DataArguments, MixupTrainingArguments, ModelArguments
+from nlp_mixup.arguments import DataArguments, MixupTrainingArguments, ModelArguments, row_sources
 from nlp_mixup.calibration import reliability_table, risk_coverage, softmax, top_label
 from nlp_mixup.figures import reliability_figure
 from nlp_mixup.record import BUILT_IN, RunRecord, is_hub_id
@@ -186,7 +186,7 @@ def model_card(record: RunRecord, released: Released) -> ModelCard:
         remote_code=released.remote_code,
         code_module=released.code_module,
         scores=_score_table(record, split, calibration) if row else "",
-        scores_caption=_scores_caption(record, split, row) if row else "",
+        scores_caption=_scores_caption(record, released, row) if row else "",
         scores_notes=_verdicts(record, split) if row else "",
         folding=inert(released.folding_note, limit=2000),
         decisions=_decision_table(decisions),
@@ -313,19 +313,19 @@ def inert(text: Any, limit: int = 120) -> str:
     return re.sub(r"(?i)www\.", "www&#46;", escaped)
 
 
-def data_source(record: RunRecord, released: Released) -> dict[str, str | None]:
-    """The data set's name and, where it is on the Hub, its id, configuration and revision."""
-    settings = record.settings
+def data_source(record: RunRecord, released: Released, split: str = "train") -> dict[str, str | None]:
+    """What the rows of a split are called: a file's name; or the data set's and, of one on the Hub, its id and version."""
     given = released.dataset or released.dataset_name
     if given is not None:
         hub_id = given if released.dataset and is_hub_id(given) else None
-    else:
-        hub_id = record.hub_id("dataset_name")
+        return {"name": given, "id": hub_id, "config": None, "revision": None}
+    setting, name = row_sources(record.settings).get(split, ("", None))
+    is_set = setting == "dataset_name"
     return {
-        "name": given or settings.get("dataset_name") or settings.get("train_file"),
-        "id": hub_id,
-        "config": settings.get("dataset_config_name"),
-        "revision": settings.get("dataset_revision"),
+        "name": name,
+        "id": record.hub_id(setting) if is_set else None,
+        "config": record.settings.get("dataset_config_name") if is_set else None,
+        "revision": record.settings.get("dataset_revision") if is_set else None,
     }
 
 
@@ -339,9 +339,10 @@ def _no_hub_id(name: str | None) -> str:
 
 
 def _card_data(record: RunRecord, released: Released, row: Mapping[str, Any] | None) -> ModelCardData:
-    source = data_source(record, released)
+    trained_on = data_source(record, released)
     results = []
     if row is not None:
+        source = data_source(record, released, row["split"])
         for score, (metric, name) in INDEXED.items():
             bins = {"n_bins": row["n_bins"], "bin_edges": EDGES} if score in BINNED else None
             results.append(
@@ -367,7 +368,7 @@ def _card_data(record: RunRecord, released: Released, row: Mapping[str, Any] | N
     ]
     return ModelCardData(
         base_model=released.base_model,
-        datasets=[source["id"]] if source["id"] else None,
+        datasets=[trained_on["id"]] if trained_on["id"] else None,
         language=released.language,
         library_name="transformers",
         license=released.license,
@@ -452,7 +453,10 @@ def _with_interval(record: RunRecord, row: Mapping[str, Any], score: str) -> str
     return value if stored is None else f"{value} ({stored[1]:{sign}.3f} to {stored[2]:{sign}.3f})"
 
 
-def _scores_caption(record: RunRecord, split: str, row: Mapping[str, Any]) -> str:
+def _scores_caption(record: RunRecord, released: Released, row: Mapping[str, Any]) -> str:
+    split = row["split"]
+    source = data_source(record, released, split)
+    of = "" if source == data_source(record, released) else f" of {_data_name(source)}"
     held_out = "held-out" if split == "test" else "validation"
     note = "" if split == "test" else " The temperature was fitted on these same rows, so its column is optimistic."
     if redrawn := record.settings.get("label_noise"):
@@ -461,7 +465,7 @@ def _scores_caption(record: RunRecord, split: str, row: Mapping[str, Any]) -> st
             "(`label_noise`): the scores are those against such labels."
         )
     return (
-        f"Measured on the {row['n']:,} {held_out} rows of the split `{split}`, seed {record.metrics['seed']}. In brackets: 95 % "
+        f"Measured on the {row['n']:,} {held_out} rows of the split `{split}`{of}, seed {record.metrics['seed']}. In brackets: 95 % "
         f"intervals over resampled rows. ECE, OE and MCE use {row['n_bins']} bins of the winning score, {EDGES}.{note}"
     )
 

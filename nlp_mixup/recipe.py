@@ -23,6 +23,7 @@ from nlp_mixup.arguments import (
     EvaluationArguments,
     MixupTrainingArguments,
     ModelArguments,
+    used_settings,
 )
 
 ARGUMENT_CLASSES: tuple[Any, ...] = (ModelArguments, DataArguments, MixupTrainingArguments, EvaluationArguments)
@@ -278,7 +279,7 @@ def settings_of(arguments: RunArguments) -> dict[str, Any]:
             value = getattr(group, f.name)
             if f.init and (value != getattr(plain, f.name) or f.name in always):
                 settings[f.name] = _yaml_value(value)
-    return settings
+    return used_settings(settings)
 
 
 def _yaml_value(value: Any) -> Any:

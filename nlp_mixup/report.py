@@ -18,7 +18,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from nlp_mixup.arguments import BASELINE
+from nlp_mixup.arguments import BASELINE, row_sources
 from nlp_mixup.calibration.floor import short
 from nlp_mixup.comparison import CALIBRATIONS, DIFFERENCES, Comparison, Estimate, verdict
 from nlp_mixup.comparison_figures import HOW_TO_READ
@@ -93,7 +93,7 @@ def write_report(output_dir: Path) -> Path:
     first = results.all_runs[0]
     context: dict[str, Any] = {
         "title": output_dir.resolve().name,
-        "data": _public(first.settings.get("dataset_name") or first.settings.get("train_file") or ""),
+        "data": data_line(first.settings),
         "model": _public(first.settings.get("model_name_or_path") or "text-cnn"),
         "split": results.split,
         "n": first.metrics["rows"][-1]["n"],
@@ -266,6 +266,22 @@ def _print_conventions(row: dict[str, Any]) -> None:
 
 def _settings_line(settings: dict[str, Any]) -> str:
     return ", ".join(f"{name} {'default' if value is None else value}" for name, value in settings.items())
+
+
+def data_line(settings: dict[str, Any]) -> str:
+    """Where the rows of a comparison come from, without folders.
+
+    Example:
+        >>> data_line({"dataset_name": "imdb"}), data_line({"dataset_name": "imdb", "test_file": "my/own.csv"})
+        ('imdb', 'imdb (test: own.csv)')
+    """
+    found = {
+        split: _public(value) if name == "dataset_name" else Path(value).name
+        for split, (name, value) in row_sources(settings).items()
+    }
+    train = found.get("train", "")
+    others = [f"{split}: {name}" for split, name in found.items() if name != train]
+    return f"{train} ({', '.join(others)})" if others else train
 
 
 def _public(name: str) -> str:

@@ -23,7 +23,7 @@ import numpy as np
 import yaml
 
 import nlp_mixup
-from nlp_mixup.arguments import BASELINE, DataArguments
+from nlp_mixup.arguments import BASELINE, DataArguments, used_settings
 
 FORMAT = 2  # of metrics.json; raised when a stored number would mean something else
 # Settings that may differ between a run's first start and its resumption: they change no number.
@@ -228,7 +228,7 @@ def read_run(folder: Path) -> StoredRun:
     except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
         raise BrokenRun(f"{folder} is not whole ({error}).") from error
     settings.pop("arms", None)
-    return StoredRun(folder, arm, seed, settings, metrics)
+    return StoredRun(folder, arm, seed, used_settings(settings), metrics)
 
 
 def _is_whole(path: Path, *, read: bool) -> bool:

@@ -157,8 +157,17 @@ def existing_file(name: str, field: str) -> Path:
     return path
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder was left by a tool, not by the one who made the data.
+
+    >>> [is_hidden(name) for name in (".ipynb_checkpoints", "._train.csv", "__MACOSX", "train.csv")]
+    [True, True, True, False]
+    """
+    return name.startswith(".") or name == "__MACOSX"
+
+
 def listing(folder: Path) -> str:
-    return shorten(sorted(entry.name for entry in folder.iterdir())) or "nothing"
+    return shorten(sorted(entry.name for entry in folder.iterdir() if not is_hidden(entry.name))) or "nothing"
 
 
 def _check_columns(name: str, there: list[str], wanted: dict[str, str]) -> None:

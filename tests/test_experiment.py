@@ -238,6 +238,18 @@ def test_a_checkpoint_with_other_classes_gives_its_encoder(recipe, tmp_path):
     assert np.load(tmp_path / "new/mixup/seed-0/logits-test.npz")["logits"].shape == (80, 3)
 
 
+def test_a_run_on_files_of_ones_own_does_not_name_its_recipes_data_set(recipe, tmp_path, capsys):
+    """The recipe's data set is never looked at; that a finished run of before names it still does not stop anybody."""
+    recipe.write_text(recipe.read_text() + "dataset_name: org/never-loaded\ndataset_revision: v1\n")
+    cli.main(["train", str(recipe), "--num_train_epochs", "1"])
+    stored = tmp_path / "out" / "mixup" / "seed-0" / "arguments.yaml"
+    assert "never-loaded" not in stored.read_text()
+    stored.write_text(stored.read_text() + "dataset_name: org/never-loaded\ndataset_revision: v1\n")
+    capsys.readouterr()
+    cli.main(["train", str(recipe), "--num_train_epochs", "1"])
+    assert "This run is done already" in capsys.readouterr().out
+
+
 def test_other_settings_in_the_same_folder_are_refused(recipe, capsys):
     cli.main(["train", str(recipe), "--num_train_epochs", "1"])
     message = fails(["train", str(recipe), "--num_train_epochs", "1", "--mixup_alpha", "0.2"], capsys)

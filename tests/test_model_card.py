@@ -376,6 +376,42 @@ def test_what_the_package_brings_itself_is_no_id_of_the_hub():
     assert ModelCard(str(model_card(FOUR_ROWS, replace(RELEASED, dataset="org/a")))).data.datasets == ["org/a"]
 
 
+def test_the_card_names_the_rows_that_the_run_has_seen(tmp_path):
+    """A recipe's data set is not looked at beside a training file; a file of its own replaces one split of it."""
+    data_set = {"dataset_name": "org/set", "dataset_config_name": "small", "dataset_revision": "v1"}
+    files = {name: None for name in ("train_file", "validation_file", "test_file")}
+
+    def card_of(**settings):
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+        write_run(tmp_path / "run", settings={**files, **data_set, **settings}, n=(40, 60))
+        record = read_record(tmp_path / "run")
+        card = ModelCard(str(model_card(record, RELEASED)))
+        return card, yaml.safe_load(record.arguments_yaml())
+
+    card, arguments = card_of(train_file="/home/me/mine.csv")
+    assert card.data.datasets is None
+    assert not data_set.keys() & arguments.keys()
+    assert "trained on mine.csv" in card.text
+    assert "org/set" not in str(card)
+
+    card, _ = card_of(train_file="mine.csv", test_file="/home/me/new.csv")
+    found = card.data.eval_results[0]
+    assert (found.dataset_type, found.dataset_config, found.dataset_revision) == ("local--new.csv", None, None)
+    assert "org/set" not in str(card)
+    assert "rows of the split `test` of new.csv," in card.text
+
+    card, arguments = card_of(test_file="new.csv")
+    found = card.data.eval_results[0]
+    assert card.data.datasets == ["org/set"]
+    assert (found.dataset_type, found.dataset_config, found.dataset_revision) == ("local--new.csv", None, None)
+    assert data_set.items() <= arguments.items()
+
+    card, _ = card_of()
+    found = card.data.eval_results[0]
+    assert (found.dataset_type, found.dataset_config, found.dataset_revision) == ("org/set", "small", "v1")
+    assert "rows of the split `test`, seed 0" in card.text
+
+
 def test_folders_that_are_gone_by_now_are_known_from_the_training(tmp_path):
     write_run(tmp_path / "run", settings={"model_name_or_path": "secret-person/checkpoint", "dataset_name": "mine"})
     path = tmp_path / "run" / "metrics.json"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from stored_runs import planted, store_run
 
 from nlp_mixup import cli
@@ -143,6 +144,18 @@ def test_a_comparison_of_one_arm_one_seed_has_its_report(tmp_path, capsys):
     write_report(tmp_path)
     assert {path.stem for path in (tmp_path / "figures").iterdir()} == {"reliability", "gap_by_epoch", "risk_coverage"}
     assert "Inputs from elsewhere" not in (tmp_path / "report.html").read_text()
+
+
+def test_the_report_names_the_rows_that_the_runs_have_seen(folder):
+    for path in folder.glob("*/*/arguments.yaml"):
+        stored = yaml.safe_load(path.read_text())
+        stored |= {"dataset_name": "org/set", "train_file": "/home/me/mine.csv", "test_file": "/home/me/new.csv"}
+        path.write_text(yaml.safe_dump(stored))
+    write_report(folder)
+    for name in ("report.md", "report.html"):
+        said = (folder / name).read_text()
+        assert "mine.csv (test: new.csv)" in said
+        assert "org/set" not in said
 
 
 @pytest.mark.parametrize("name", ["nothing", "empty"])

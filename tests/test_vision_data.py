@@ -422,6 +422,36 @@ def test_empty_class_folder(tmp_path):
         prepare(tmp_path, dataset_name=str(folder))
 
 
+def test_what_tools_leave_in_folders_is_no_row(tmp_path):
+    """Notebooks and file managers keep copies of images, with the names of images, beside and below them."""
+    folder = write_images(tmp_path / "data")
+    before = prepare(tmp_path, dataset_name=str(folder))
+    image = (folder / "train" / "ant" / "0.png").read_bytes()
+    places = (
+        *("train/ant/.ipynb_checkpoints/0-checkpoint.png", "test/bee/deeper/.hidden/1.png", "train/ant/._0.png"),
+        *("train/.ipynb_checkpoints/x.png", "train/__MACOSX/ant/._0.png", "train/ant/__MACOSX/0.png", "train/._x.png"),
+    )
+    for place in places:
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_bytes(image)
+    after = prepare(tmp_path, dataset_name=str(folder), ood_files=[f"other={folder / 'test'}"])
+    assert after.digests == before.digests
+    assert len(after.ood["other"]) == 8
+    deeper = folder / "train" / "ant" / "more" / "9.png"  # a folder in a class folder holds rows, as before
+    deeper.parent.mkdir()
+    Image.fromarray(np.full((16, 16, 3), 7, np.uint8)).save(deeper)
+    assert len(prepare(tmp_path, dataset_name=str(folder)).splits["train"]) == 9
+
+
+def test_a_class_folder_of_nothing_but_leftovers_is_empty(tmp_path):
+    folder = write_images(tmp_path / "data")
+    leftover = folder / "train" / "cow" / ".ipynb_checkpoints" / "0.png"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_bytes((folder / "train" / "ant" / "0.png").read_bytes())
+    with pytest.raises(ValueError, match="train/cow holds no images"):
+        prepare(tmp_path, dataset_name=str(folder))
+
+
 def test_images_outside_of_a_class_folder(tmp_path):
     folder = write_images(tmp_path / "data")
     (folder / "train" / "loose.png").write_bytes(b"")

@@ -17,7 +17,16 @@ from PIL import Image
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.data import SPLIT_NAMES, find_sources, named_splits, stratified_rows
 from nlp_mixup.ood import HELD_OUT, NOISE, UNIFORM, named_sets
-from nlp_mixup.rows import Rows, _check_columns, _check_labels, _complete, _open_parquet, choose_rows, shorten
+from nlp_mixup.rows import (
+    Rows,
+    _check_columns,
+    _check_labels,
+    _complete,
+    _open_parquet,
+    choose_rows,
+    is_hidden,
+    shorten,
+)
 
 DIGITS = "sklearn-digits"
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
@@ -43,21 +52,36 @@ def _named_images(name: str, args: DataArguments, *, needs_train: bool = True) -
     if "train" in found or (found and not needs_train):
         return {split: _folder_rows(place) for split, place in found.items() if needs_train or split != "train"}
     sources: dict[str, Any] = dict(named_splits(name, args, needs_train=needs_train))
-    if not sources and folder.is_dir() and any(entry.is_dir() for entry in folder.iterdir()):
+    if (
+        not sources
+        and folder.is_dir()
+        and any(entry.is_dir() and not is_hidden(entry.name) for entry in folder.iterdir())
+    ):
         return {"test": _folder_rows(folder)}
     return sources
 
 
+def image_files(folder: Path) -> list[Path]:
+    """The images in a folder and the folders below it, in order.
+
+    What begins with a dot is no row: notebooks keep copies in ``.ipynb_checkpoints``, and macOS puts ``._NAME`` beside a file
+    and ``__MACOSX`` into archives.
+    """
+    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in EXTENSIONS and file.is_file())
+    return [file for file in found if not any(map(is_hidden, file.relative_to(folder).parts))]
+
+
 def _folder_rows(folder: Path) -> Rows:
     """The files of a folder whose sub-folders are the classes."""
-    loose = [entry.name for entry in folder.iterdir() if entry.is_file() and entry.suffix.lower() in EXTENSIONS]
+    entries = sorted(entry for entry in folder.iterdir() if not is_hidden(entry.name))
+    loose = [entry.name for entry in entries if entry.is_file() and entry.suffix.lower() in EXTENSIONS]
     if loose:
         raise ValueError(
             f"{folder} holds images outside of a class folder: {shorten(sorted(loose))}. Move them into CLASS/."
         )
     files, labels = [], []
-    for place in sorted(entry for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")):
-        images = sorted(file for file in place.rglob("*") if file.suffix.lower() in EXTENSIONS)
+    for place in (entry for entry in entries if entry.is_dir()):
+        images = image_files(place)
         if not images:
             raise ValueError(
                 f"{place} holds no images ({', '.join(EXTENSIONS)}), so the class {place.name!r} would have no rows. Add "
@@ -146,7 +170,7 @@ def load_ood_tables(args: DataArguments) -> dict[str, pa.Table]:
                 f"ood_files: {place} is a folder, whose images have no column {where[0]!r}. Name a folder in it."
             )
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if file.suffix.lower() in EXTENSIONS)
+            files = image_files(path)
             if not files:
                 raise ValueError(f"ood_files: {path} holds no images ({', '.join(EXTENSIONS)}).")
             images = pa.chunked_array([[{"bytes": None, "path": str(file)} for file in files]], CONTENT)
