@@ -281,7 +281,7 @@ class Run:
 
 
 class EpochHistory(TrainerCallback):
-    """Stores at each evaluation the validation scores (history.jsonl) and each row's confidence (epochs.npz).
+    """Stores at each evaluation the validation scores (history.jsonl) and each labelled row's confidence (epochs.npz).
 
     Args:
         folder: the run's folder.
@@ -297,8 +297,9 @@ class EpochHistory(TrainerCallback):
         self._latest: tuple[np.ndarray, np.ndarray] | None = None
 
     def compute_metrics(self, prediction: EvalPrediction) -> dict[str, float]:
-        probs = softmax(prediction.predictions)
-        self._latest = probs.max(1).astype(np.float32), probs.argmax(1) == prediction.label_ids
+        labelled = prediction.label_ids != -100
+        probs = softmax(prediction.predictions[labelled])
+        self._latest = probs.max(1).astype(np.float32), probs.argmax(1) == prediction.label_ids[labelled]
         return self._metrics(prediction)
 
     def on_train_begin(self, args, state, control, **kwargs):

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import torch
 from huggingface_hub import CommitInfo, HfApi
 from transformers import Trainer
 from transformers.utils import logging
+
+from nlp_mixup.watch import random_streams_kept
 
 if TYPE_CHECKING:
     from nlp_mixup.record import RunRecord
@@ -187,12 +188,12 @@ class PushMixin(_Base):
         return next(iter(dataset.values())) if isinstance(dataset, dict) else dataset
 
     def _probe(self) -> dict[str, Any] | None:
-        """The first batch of the evaluation rows, without labels; torch's random stream stays where it is."""
+        """The first batch of the evaluation rows, without labels; random streams and loaders stay as they are."""
         dataset = self._held_out()
         if dataset is None:
             return None
-        with torch.random.fork_rng():
-            batch = self._prepare_inputs(next(iter(self.get_eval_dataloader(dataset))))
+        with random_streams_kept(self.args.device):
+            batch = self._prepare_inputs(next(iter(self.get_test_dataloader(dataset))))
         return {name: value for name, value in batch.items() if name not in ("labels", "label")}
 
     def _evaluation_logits(self) -> tuple[Any, Any]:

@@ -5,23 +5,20 @@ the loss against both labels; evaluation never enters this path.
 """
 
 import itertools
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import pyarrow.compute as pc
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import Subset
-from transformers import PreTrainedModel, Trainer, TrainerCallback
+from transformers import PreTrainedModel, Trainer
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
     MODEL_FOR_MASKED_LM_MAPPING_NAMES,
 )
-from transformers.trainer_utils import has_length
 from transformers.utils import logging
 
 from nlp_mixup.architectures import encoder_layers
@@ -31,10 +28,9 @@ from nlp_mixup.levels import HiddenMixer
 from nlp_mixup.mixing import STEPS_AHEAD, Mix, draw_ahead, draw_layer, draw_mix, interpolate, mixed_cross_entropy
 from nlp_mixup.pairing import Pairing, pool_batches
 from nlp_mixup.publishing import PushMixin
+from nlp_mixup.watch import TrainingWatch, clean_sample, random_streams_kept
 
 logger = logging.get_logger(__name__)
-
-CLEAN_SAMPLE = 256  # training rows of which each epoch logs the plain loss
 
 if TYPE_CHECKING:
 
@@ -51,14 +47,16 @@ class MixupMixin(PushMixin, _Base):
     Labels stay integers and never reach the model. The loss is the sum over rows divided by the number of labels in the
     whole step, so that micro-batches and processes give the gradient of one big batch, with mixup and without (the
     stock Trainer's is too large by the number of either). ``eval_loss`` is plain cross-entropy, whatever smoothing,
-    penalty or mixing training uses.
+    penalty or mixing training uses: the mean over all rows with a label, where the stock Trainer averages batch means. A
+    label of -100 marks a row without one. Evaluation scores every row once, ``dataloader_drop_last`` or not.
 
     Beside ``loss``, which is the mixed one, the log holds ``mixup_lambda`` and ``mixup_share``: the mean lambda and the
     share of mixed batches since the last entry, of the process that logs; and after each epoch ``clean_loss``, plain
     cross-entropy in evaluation mode on a fixed sample of 256 training rows. ``logging_strategy="no"`` leaves them out.
 
     A ``compute_loss_func`` of your own is called once with each set of labels, and the two losses are mixed by lambda;
-    ``eval_loss`` is then that function's.
+    ``eval_loss`` is then that function's, each batch weighted by its labels: exact for a sum over rows divided by
+    ``num_items_in_batch``, or a mean over the rows with a label.
 
     Raises:
         ValueError: the arguments, the model or the data set cannot be trained with mixup; the message says why and
@@ -86,8 +84,7 @@ class MixupMixin(PushMixin, _Base):
                 "one GPU: CUDA_VISIBLE_DEVICES=0."
             )
         self._check_parallelism()
-        self._logits_are_preprocessed = self.preprocess_logits_for_metrics is not None
-        if not self._logits_are_preprocessed:
+        if self.preprocess_logits_for_metrics is None:
             self.preprocess_logits_for_metrics = _logits_alone
         self._user_loss_func = self.compute_loss_func
         self.compute_loss_func = self._loss
@@ -104,10 +101,13 @@ class MixupMixin(PushMixin, _Base):
         self._training = False
         self._pairing: Pairing | None = None
         self._loss_saw_pairing = False
+        # In an evaluation: each batch's sum of losses and number of labels. The rows that each kept loader was made for.
+        self._evaluated: list[Tensor] | None = None
+        self._loaded_rows: dict[str, Any] = {}
         # Since the last log entry: batches, and the mean lambda of each mixed one.
         self._batches = 0
         self._lambdas: list[Tensor] = []
-        self.add_callback(_TrainingWatch(self))
+        self.add_callback(TrainingWatch(self))
 
     # ---- the training step -------------------------------------------------------------------------------------------
 
@@ -240,7 +240,12 @@ class MixupMixin(PushMixin, _Base):
     def _loss(self, outputs, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
         pairing = self._pairing
         if pairing is None:
-            return self._loss_of(outputs, labels, num_items_in_batch)
+            loss = self._loss_of(outputs, labels, num_items_in_batch)
+            if self._evaluated is not None:
+                n_labels = labels.ne(-100).sum()
+                total = loss.detach().float() * (n_labels if num_items_in_batch is None else num_items_in_batch)
+                self._evaluated.append(torch.stack([total.where(n_labels > 0, 0), n_labels]))
+            return loss
         self._loss_saw_pairing = True
         logits, n = _logits(outputs), len(labels)
         mixed, clean = logits[:n], logits[n:]
@@ -256,6 +261,8 @@ class MixupMixin(PushMixin, _Base):
     def _loss_of(
         self, outputs, labels: Tensor, num_items: Tensor | int | None, pairing: Pairing | None = None
     ) -> Tensor:
+        if torch.is_tensor(num_items):
+            num_items = num_items.clamp(min=1)  # a step without labels adds nothing: 0, not 0 / 0
         if self._user_loss_func is None:
             return mixed_cross_entropy(
                 _logits(outputs), labels, *((pairing.partner_labels, pairing.label_lam) if pairing else ()),
@@ -318,43 +325,94 @@ class MixupMixin(PushMixin, _Base):
             self._batches, self._lambdas = 0, []
         super().log(logs, *args, **kwargs)
 
+    # ---- evaluation --------------------------------------------------------------------------------------------------
+
     def clean_loss(self) -> float:
         """Plain cross-entropy in evaluation mode on the same 256 training rows (or all) each time.
 
-        Neither the state of the model nor torch's random stream is changed, so training goes on as without.
+        Training goes on as without: neither the state of the model, nor the random streams of Python, NumPy and torch,
+        nor a loader of the Trainer's is changed. A data set that draws from a generator of its own moves that, where no
+        workers read it.
         """
-        rows: Any = self.train_dataset
-        indices = np.random.default_rng(0).permutation(len(rows))[:CLEAN_SAMPLE].tolist()
-        # A table of datasets stays one, so that its unused columns go.
-        sample = rows.select(indices) if hasattr(rows, "select") else Subset(rows, indices)
-        was_training, losses, labelled = self.model.training, [], []
+        was_training, losses = self.model.training, []
         self.model.eval()
-        # Iterating a loader draws from torch's random stream.
-        with torch.random.fork_rng(), torch.no_grad():
-            for batch in self.get_eval_dataloader(sample):
-                inputs = self._prepare_inputs(batch)
+        with random_streams_kept(self.args.device), torch.no_grad():
+            for batch in self.get_test_dataloader(clean_sample(self.train_dataset)):
+                inputs = self._prepare_inputs(self._each_row_once(batch))
                 labels = inputs.pop("labels")
                 with self.compute_loss_context_manager():
                     logits = _logits(self.model(**inputs))
-                loss = F.cross_entropy(logits.float(), labels, reduction="none")
-                loss, known = self.accelerator.gather_for_metrics((loss, labels.ne(-100)))
-                losses.append(loss)
-                labelled.append(known)
+                loss = F.cross_entropy(logits.float(), labels, reduction="sum")
+                losses.append(torch.stack([loss, labels.ne(-100).sum()]))
         self.model.train(was_training)
-        return (torch.cat(losses).sum() / torch.cat(labelled).sum()).item()
+        return self._mean_loss(losses)[0]
 
-    def evaluation_loop(self, dataloader, description, prediction_loss_only=None, *args, **kwargs):
-        """With several processes, counts no row twice: the stock loss includes the rows that fill up the last batch."""
-        exact = self.args.world_size > 1 and self._user_loss_func is None and not self._logits_are_preprocessed
-        output = super().evaluation_loop(
-            dataloader, description, False if exact else prediction_loss_only, *args, **kwargs
-        )
-        predictions, labels = output.predictions, output.label_ids
-        if exact and output.metrics and isinstance(predictions, np.ndarray) and isinstance(labels, np.ndarray):
-            loss_name = next(name for name in output.metrics if name.endswith("_loss"))
-            loss = mixed_cross_entropy(torch.from_numpy(predictions), torch.from_numpy(labels))
-            output.metrics[loss_name] = loss.item()
-        return output
+    def get_eval_dataloader(self, eval_dataset=None):
+        """The Trainer's, of every row, and of these rows: with persistent workers it keeps the first data set's loader."""
+        name = eval_dataset if isinstance(eval_dataset, str) else "eval"
+        rows: Any = self.eval_dataset if eval_dataset is None else eval_dataset
+        if isinstance(rows, str):
+            rows = cast(dict, self.eval_dataset)[rows]
+        if self._loaded_rows.get(name) is not rows:
+            vars(self).get("_eval_dataloaders", {}).pop(name, None)
+            self._loaded_rows[name] = rows
+        with self._settings(dataloader_drop_last=False):
+            return super().get_eval_dataloader(eval_dataset)
+
+    def get_test_dataloader(self, test_dataset):
+        """The Trainer's, of every row; it is used once, and workers that persist would stay for ever."""
+        with self._settings(dataloader_drop_last=False, dataloader_persistent_workers=False):
+            return super().get_test_dataloader(test_dataset)
+
+    @contextmanager
+    def _settings(self, **settings: Any) -> Iterator[None]:
+        """Arguments that hold within this context."""
+        before = {name: getattr(self.args, name) for name in settings}
+        vars(self.args).update(settings)
+        try:
+            yield
+        finally:
+            vars(self.args).update(before)
+
+    def evaluation_loop(
+        self, dataloader, description, prediction_loss_only=None, ignore_keys=None, metric_key_prefix="eval"
+    ):
+        """The loss is the mean over all rows with a label; the stock one is a mean of batch means, some rows counted twice."""
+        self._evaluated = []
+        try:
+            output = super().evaluation_loop(
+                dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix
+            )
+            if self._evaluated:
+                loss, n_labels = self._mean_loss(self._evaluated)
+                if n_labels == 0 and description != "Prediction":
+                    raise ValueError(
+                        "None of the rows to evaluate has a label: all are -100. Give rows with labels, or call "
+                        "trainer.predict, which needs none."
+                    )
+                output.metrics[f"{metric_key_prefix}_loss"] = loss
+            return output
+        finally:
+            self._evaluated = None
+
+    def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
+        return super().prediction_step(model, self._each_row_once(inputs), prediction_loss_only, ignore_keys)
+
+    def _each_row_once(self, inputs: dict) -> dict:
+        """A batch without labels for the rows that only fill up the last batch of several processes."""
+        state, labels = self.accelerator.gradient_state, inputs.get("labels")
+        if self.args.world_size == 1 or labels is None or not state.end_of_dataloader or state.remainder <= 0:
+            return inputs
+        labels = labels.clone()
+        labels[max(0, state.remainder - self.args.process_index * len(labels)) :] = -100
+        return {**inputs, "labels": labels}
+
+    def _mean_loss(self, batches: list[Tensor]) -> tuple[float, float]:
+        """The mean loss of all rows with a label (nan without any), and their number, from each batch's sums of both."""
+        sums = torch.stack(batches).cpu().double().sum(0)
+        if self.args.world_size > 1:
+            sums = cast(Tensor, self.accelerator.reduce(sums.to(self.args.device)))
+        return (sums[0] / sums[1]).item(), sums[1].item()
 
     def _level_mixer(self) -> EmbeddingMixer | HiddenMixer | None:
         # model_init gives a new model to each trial of a search.
@@ -391,6 +449,15 @@ class MixupMixin(PushMixin, _Base):
                     f"{name}={value} would be ignored, since compute_loss_func computes the loss. Do it inside and set "
                     f"{name}=0."
                 )
+
+    def _check_before_training(self) -> None:
+        """Anew as training begins, since a search, or a line of code, sets arguments late."""
+        self.args.check_mixup()
+        self._check_parallelism()
+        self._check_model()
+        self.model.config.__dict__.pop("calibration", None)
+        if self._mixer is not None:
+            self._mixer.attach()
 
     def _check_model(self) -> None:
         config = getattr(self.model, "config", None)
@@ -465,27 +532,6 @@ class MixupTrainer(MixupMixin, Trainer):
         >>> output.global_step
         1
     """
-
-
-class _TrainingWatch(TrainerCallback):
-    """Checks the settings anew as training begins, since a search sets them late; logs the clean loss of each epoch."""
-
-    def __init__(self, trainer: MixupMixin):
-        self._trainer = trainer
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        args.check_mixup()
-        self._trainer._check_parallelism()
-        self._trainer._check_model()
-        self._trainer.model.config.__dict__.pop("calibration", None)
-        if self._trainer._mixer is not None:
-            self._trainer._mixer.attach()
-
-    def on_epoch_end(self, args, state, control, **kwargs):
-        if args.logging_strategy != "no" and has_length(self._trainer.train_dataset):  # not of a stream
-            should_log = control.should_log
-            self._trainer.log({"clean_loss": self._trainer.clean_loss()})
-            control.should_log = should_log  # logging resets it, and the epoch's own entry would be lost
 
 
 def _logits(outputs) -> Tensor:

@@ -195,7 +195,8 @@ def test_compute_metrics_for_a_trainer():
     logits, labels = np.array([[0.0, 2.0], [1.0, 0.0]]), np.array([1, 1])
     result = calibration_metrics()(prediction(logits, labels))
     scores = score_logits(logits, labels)
-    assert result == {key: scores[key] for key in ("accuracy", "nll", "ece", "oe", "gap", "confidence")}
+    kept = ("accuracy", "nll", "brier", "ece", "oe", "mce", "gap", "confidence")
+    assert result == {key: scores[key] for key in kept}
     hidden = np.zeros((2, 7, 4))
     assert calibration_metrics()(prediction((logits, hidden), labels)) == result
     assert calibration_metrics(1)(prediction(logits, labels))["ece"] == pytest.approx(abs(scores["gap"]))
@@ -214,6 +215,27 @@ def test_compute_metrics_for_a_trainer():
 def test_compute_metrics_refuses_other_tasks(label_ids, message):
     with pytest.raises(ValueError, match=message):
         calibration_metrics()(prediction(np.zeros((2, 2)), label_ids))
+
+
+def test_compute_metrics_leaves_out_rows_without_a_label():
+    logits = np.log([[0.9, 0.1], [0.2, 0.8], [0.4, 0.6], [0.7, 0.3]])
+    compute_metrics = calibration_metrics()
+    for shape in ((4,), (4, 1)):
+        labels = np.array([0, -100, 0, -100]).reshape(shape)
+        found = compute_metrics(SimpleNamespace(predictions=(logits, logits[:0]), label_ids=labels))
+        assert found["accuracy"] == 0.5
+        assert found["nll"] == pytest.approx(-np.log([0.9, 0.4]).mean(), abs=1e-12)
+        assert found["brier"] == pytest.approx((2 * 0.1**2 + 2 * 0.6**2) / 2, abs=1e-12)
+        assert found["mce"] == pytest.approx(0.6, abs=1e-12)
+        assert found == compute_metrics(SimpleNamespace(predictions=logits[[0, 2]], label_ids=np.array([0, 0])))
+    with pytest.raises(ValueError, match="no row has a label, all are -100"):
+        compute_metrics(SimpleNamespace(predictions=logits, label_ids=np.full(4, -100)))
+
+
+def test_the_maker_of_compute_metrics_in_its_place_names_the_fix():
+    result = SimpleNamespace(predictions=np.zeros((2, 2)), label_ids=np.array([0, 1]))
+    with pytest.raises(ValueError, match=r"write compute_metrics=calibration_metrics\(\)"):
+        calibration_metrics(result)
 
 
 def test_compute_metrics_checks_its_bins_at_once_and_pickles():

@@ -39,8 +39,9 @@ ARROWS = {
         "vision",  # by the task's name
     },
     "recipe": {"arguments"},
-    "trainer": {"arguments", "embeddings", "levels", "pairing", "mixing", "architectures", "publishing"},
-    "publishing": {"push", "record", "model_card", "release"},
+    "trainer": {"arguments", "embeddings", "levels", "pairing", "mixing", "architectures", "publishing", "watch"},
+    "watch": {"trainer"},  # for a type's name
+    "publishing": {"push", "record", "model_card", "release", "watch"},
     "embeddings": {"architectures", "mixing"},
     "levels": {"architectures", "mixing"},
     "pairing": {"mixing"},

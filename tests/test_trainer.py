@@ -255,6 +255,44 @@ def test_eval_loss_is_plain_cross_entropy(tmp_path, settings):
     assert trainer.evaluate()["eval_loss"] == pytest.approx(torch.cat(losses).mean().item(), abs=1e-6)
 
 
+@pytest.mark.parametrize("own_loss", [False, True])
+def test_eval_loss_is_the_mean_over_rows_with_a_label(tmp_path, own_loss):
+    """-100 marks a row without label; the stock Trainer's is a mean of the batches' means."""
+    data = tiny_dataset(7, seed=4)
+    labels = [-100 if row in (0, 1, 6) else label for row, label in enumerate(data["label"])]
+    data = data.remove_columns("label").add_column("label", labels)
+
+    def doubled(outputs, labels, num_items_in_batch=None):
+        return 2 * F.cross_entropy(outputs["logits"], labels, reduction="sum") / num_items_in_batch
+
+    model = tiny_model()
+    settings = {"compute_loss_func": doubled} if own_loss else {}
+    trainer = train(
+        tmp_path, model, max_steps=1, learning_rate=0.0, eval_dataset=data, per_device_eval_batch_size=3, **settings
+    )
+    (batch,) = batches(data, 7)
+    labels = batch.pop("labels")
+    with torch.no_grad():
+        exact = F.cross_entropy(model(**batch).logits, labels).item()
+    assert trainer.evaluate()["eval_loss"] == pytest.approx((1 + own_loss) * exact, abs=1e-6)
+    assert trainer.predict(data).metrics["test_loss"] == pytest.approx((1 + own_loss) * exact, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"confidence_penalty": 0.1, "label_smoothing_factor": 0.1}, {"mixup_alpha": 0.4}]
+)
+def test_rows_without_any_label_are_no_evaluation_and_change_no_weight(tmp_path, settings):
+    data = tiny_dataset(4)
+    data = data.remove_columns("label").add_column("label", [-100] * 4)
+    model = tiny_model()
+    trainer = train(tmp_path, model, data, eval_dataset=data, max_steps=1, **settings)
+    for before, after in zip(model.parameters(), trainer.model.parameters(), strict=True):
+        assert torch.equal(before, after)
+    with pytest.raises(ValueError, match=r"None of the rows to evaluate has a label: all are -100.*trainer.predict"):
+        trainer.evaluate()
+    assert trainer.predict(data).predictions.shape == (4, 3)
+
+
 def test_label_smoothing_in_training_equals_torch(tmp_path):
     model, data = tiny_model(), tiny_dataset(4)
     trainer = train(tmp_path, model, data, label_smoothing_factor=0.2, num_train_epochs=1)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from conftest import PadCollator, tiny_dataset, tiny_model, training_arguments
 from test_trainer import gradient_of, replay, train
-from two_processes import CASES
+from two_processes import CASES, partly_labelled
 
 from nlp_mixup import MixupTrainer, calibration_metrics
 from nlp_mixup.mixing import Mix
@@ -138,3 +138,16 @@ def test_evaluation_equals_one_process(launch, tmp_path):
     for rank in launch("alpha0"):
         for key in ("eval_loss", "eval_nll", "eval_ece"):
             assert rank["evaluation"][key] == pytest.approx(alone[key], abs=1e-6)
+
+
+def test_the_evaluation_loss_is_the_mean_over_rows_with_a_label(launch):
+    """9 rows on two processes: those that fill up the last batch count once, and those without a label not at all."""
+    rows = [row for row in partly_labelled() if row["label"] != -100]
+    batch = PadCollator()(rows)
+    labels = batch.pop("labels")
+    with torch.no_grad():
+        exact = torch.nn.functional.cross_entropy(tiny_model("bert")(**batch).logits, labels).item()
+    for rank in launch("alpha0"):
+        assert rank["losses"] == pytest.approx(
+            {"labelled": exact, "small_batches": exact, "own_loss": 2 * exact}, abs=1e-6
+        )

@@ -61,6 +61,18 @@ CASES = {
 }
 
 
+def partly_labelled():
+    """9 rows, of which the second, the third and the last have no label."""
+    data = tiny_dataset(9, seed=5)
+    labels = [-100 if row in (1, 2, 8) else label for row, label in enumerate(data["label"])]
+    return data.remove_columns("label").add_column("label", labels)
+
+
+def summed_loss(outputs, labels, num_items_in_batch=None):
+    """A loss function of a user's own: twice the cross-entropy."""
+    return 2 * mixed_cross_entropy(outputs["logits"], labels, num_items=num_items_in_batch)
+
+
 def train_cases(folder: Path) -> None:
     """Every case of CASES through the Trainer; records each step's gradient, rows and Mix."""
     for name, (n, model_type, settings) in CASES.items():
@@ -73,6 +85,15 @@ def train_cases(folder: Path) -> None:
         )  # fmt: skip
         # Evaluated before training, so that one process can repeat it; once, since each evaluation takes its time.
         evaluation = trainer.evaluate() if name == "alpha0" else {}
+        losses = {}
+        if name == "alpha0":
+            trainer.compute_metrics = None
+            losses["labelled"] = trainer.evaluate(partly_labelled())["eval_loss"]
+            trainer.args.per_device_eval_batch_size = 2
+            losses["small_batches"] = trainer.evaluate(partly_labelled())["eval_loss"]
+            trainer._user_loss_func = summed_loss
+            losses["own_loss"] = trainer.evaluate(partly_labelled())["eval_loss"]
+            trainer._user_loss_func = None
         steps = []
         pair = trainer.pair
 
@@ -94,6 +115,7 @@ def train_cases(folder: Path) -> None:
                     for gradient, (batches, (first, *_)) in zip(recorder.gradients, steps, strict=True)
                 ],
                 "evaluation": {key: evaluation.get(key) for key in ("eval_loss", "eval_nll", "eval_ece")},
+                "losses": losses,
             },
             folder / f"{name}-{args.process_index}.pt",
         )

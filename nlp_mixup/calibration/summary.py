@@ -121,11 +121,12 @@ def calibration_metrics(n_bins: int = 15) -> Callable[[Any], dict[str, float]]:
 
     Returns:
         A function from an ``EvalPrediction`` (anything with ``predictions``, the logits or a tuple that
-        starts with them, and ``label_ids``) to ``accuracy``, ``nll``, ``ece``, ``oe``, ``gap`` and
-        ``confidence``.
+        starts with them, and ``label_ids``) to ``accuracy``, ``nll``, ``brier``, ``ece``, ``oe``, ``mce``,
+        ``gap`` and ``confidence``. A label of -100 marks a row without one, which is left out.
 
     Raises:
-        ValueError: for a wrong ``n_bins``; from the returned function, for soft or multi-label targets.
+        ValueError: for a wrong ``n_bins``; from the returned function, for soft or multi-label targets, or
+            where no row has a label.
 
     Example:
         >>> from types import SimpleNamespace
@@ -134,6 +135,10 @@ def calibration_metrics(n_bins: int = 15) -> Callable[[Any], dict[str, float]]:
         >>> compute_metrics(result)["confidence"]
         0.5
     """
+    if hasattr(n_bins, "predictions"):
+        raise ValueError(
+            "calibration_metrics makes the function that scores: write compute_metrics=calibration_metrics(), with brackets"
+        )
     EqualWidth(n_bins)
     return _CalibrationMetrics(n_bins)
 
@@ -141,7 +146,7 @@ def calibration_metrics(n_bins: int = 15) -> Callable[[Any], dict[str, float]]:
 class _CalibrationMetrics:
     """A class, not a closure, so that a Trainer that holds it can be pickled."""
 
-    keys = ("accuracy", "nll", "ece", "oe", "gap", "confidence")
+    keys = ("accuracy", "nll", "brier", "ece", "oe", "mce", "gap", "confidence")
 
     def __init__(self, n_bins: int) -> None:
         self.n_bins = n_bins
@@ -166,5 +171,13 @@ class _CalibrationMetrics:
                 "leave compute_metrics out for a multi-label or regression task, "
                 "and take the argmax of soft targets first"
             )
+        labelled = targets.reshape(-1) != -100
+        if not labelled.any():
+            raise ValueError(
+                "calibration_metrics: no row has a label, all are -100; evaluate rows with labels, or take the label "
+                "column out to predict only"
+            )
+        if not labelled.all():
+            logits, targets = as_array(logits, "predictions")[labelled], targets[labelled]
         scores, _ = _scores_and_confidence(logits, targets, self.n_bins)
         return {key: scores[key] for key in self.keys}
