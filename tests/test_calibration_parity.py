@@ -1,6 +1,7 @@
 """Equal to other packages under their own conventions; each test needs the package it names and skips without it."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,6 +34,77 @@ def edge_rows():
     confidence = np.concatenate([np.arange(8, 16) / 15, [1.0, 1.0, 0.95]])
     labels = np.arange(len(confidence)) % 2
     return np.stack([1 - confidence, confidence], 1), labels
+
+
+def rows_on_edges(n_bins, dtype, n=400, seed=0):
+    """P(class 1) with two or three decimals, m/M, and one ulp to either side of them, and labels.
+
+    Every other bin is over-confident, so that a row in the wrong bin changes the ECE.
+    """
+    rng = np.random.default_rng(seed)
+    edges = (np.arange(n_bins + 1) / n_bins).astype(dtype)
+    above, below = np.nextafter(edges, dtype(1)), np.nextafter(edges, dtype(0))
+    rounded = [(rng.integers(0, 10**d + 1, n) / 10**d).astype(dtype) for d in (2, 3)]
+    values = np.concatenate([edges, above, below, *rounded])
+    return values, (np.floor(values * n_bins) % 2).astype(int)
+
+
+needs_fused = pytest.mark.skipif(
+    torch.backends.cpu.get_cpu_capability() == "DEFAULT", reason="torch.linspace without fused multiply-add"
+)
+
+
+@needs_fused
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_torch_edges_are_those_of_linspace_bit_for_bit(dtype):
+    for n_bins in (*range(1, 60), 100, 150, 999, 1000):
+        ours = replace(PRESETS["torchmetrics"], n_bins=n_bins)._edges(dtype)
+        theirs = torch.linspace(0, 1, n_bins + 1, dtype=getattr(torch, dtype)).numpy()
+        assert ours.dtype == dtype
+        assert (ours == theirs).all(), n_bins
+
+
+@needs_fused
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_bins", [5, 10, 15, 20, 100])
+def test_the_torchmetrics_preset_on_its_edges(n_bins, dtype):
+    functional = pytest.importorskip("torchmetrics.functional.classification")
+    positive, labels = rows_on_edges(n_bins, dtype)
+    rule = replace(PRESETS["torchmetrics"], n_bins=n_bins)
+    theirs = functional.binary_calibration_error(torch.tensor(positive), torch.tensor(labels), n_bins=n_bins).item()
+    # they sum in the format of the input
+    rounding = 1e-6 if dtype is np.float32 else 1e-13
+    for given in (positive, torch.tensor(positive), positive[:, None]):
+        assert expected_calibration_error(given, labels, binning=rule) == pytest.approx(theirs, abs=rounding)
+    two = np.stack([dtype(1) - positive, positive], 1)
+    theirs = functional.multiclass_calibration_error(torch.tensor(two), torch.tensor(labels), 2, n_bins=n_bins).item()
+    assert expected_calibration_error(two, labels, binning=rule) == pytest.approx(theirs, abs=1e-6)
+
+
+@pytest.mark.parametrize("n_bins", [5, 10, 15, 20, 100])
+def test_the_netcal_preset_on_its_edges(n_bins):
+    netcal = pytest.importorskip("netcal.metrics")
+    rule = replace(PRESETS["netcal"], n_bins=n_bins)
+    positive, labels = rows_on_edges(n_bins, np.float64)
+    assert expected_calibration_error(positive, labels, binning=rule) == pytest.approx(
+        netcal.ECE(n_bins).measure(positive, labels), abs=1e-13
+    )
+    single, labels = rows_on_edges(n_bins, np.float32)
+    theirs = netcal.ECE(n_bins).measure(single.astype(np.float64), labels)
+    assert expected_calibration_error(single, labels, binning=rule) == pytest.approx(theirs, abs=1e-13)
+
+
+def test_netcal_loses_float32_rows_on_an_edge_and_scores_two_columns_as_class_one():
+    netcal = pytest.importorskip("netcal.metrics")
+    on_edge, labels = np.full(2, 0.7, np.float32), np.array([1, 1])
+    assert netcal.ECE(10).measure(on_edge, labels) == 0.0  # counted in one bin, averaged in the next
+    assert netcal.ECE(10).measure(on_edge.astype(np.float64), labels) == pytest.approx(0.3)
+    assert expected_calibration_error(on_edge, labels, binning="netcal") == pytest.approx(0.3)
+    probs, labels = np.array([[0.15, 0.85], [0.85, 0.15]]), np.array([0, 0])
+    # class 1 claims .85 and .15 and never occurs: (.85 + .15) / 2. The winner claims .85 and is right once: .35
+    assert netcal.ECE(10).measure(probs, labels) == pytest.approx(0.5)
+    assert expected_calibration_error(probs[:, 1], labels, binning="netcal") == pytest.approx(0.5)
+    assert expected_calibration_error(probs, labels, binning="netcal") == pytest.approx(0.35)
 
 
 @pytest.mark.parametrize("k", [2, 4, 60])
@@ -133,16 +205,16 @@ def test_relplot_smooth_ece():
 
 
 def test_scikit_learn_calibration_curve():
-    for n_bins in (5, 10):
-        for probs, labels in (rows(k=2), edge_rows()):
-            positive = probs[:, 1]
+    for n_bins in (5, 10, 15):
+        binary = rows(k=2)
+        on_edges = [rows_on_edges(n_bins, dtype) for dtype in (np.float32, np.float64)]
+        for positive, labels in ((binary[0][:, 1], binary[1]), *on_edges):
             accuracy, confidence = calibration_curve(labels, positive, n_bins=n_bins)
-            rule = EqualWidth(n_bins, binary="positive")
-            assert n_bins != 5 or rule == PRESETS["scikit-learn"]
+            rule = replace(PRESETS["scikit-learn"], n_bins=n_bins)
             table = reliability_table(positive, labels, binning=rule)
             filled = table.count > 0
             assert table.accuracy[filled] == pytest.approx(accuracy, abs=1e-12)
-            assert table.confidence[filled] == pytest.approx(confidence, abs=1e-12)
+            assert table.confidence[filled] == pytest.approx(confidence, abs=1e-7)  # theirs add up float32
 
 
 def test_equal_mass_bins_are_those_of_array_split():

@@ -7,7 +7,9 @@ the right.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +25,8 @@ class EqualWidth:
     """M bins of width 1/M over [0, 1]; needs no data, so it can be streamed.
 
     Edges are m/M rounded once, so the literal 0.3 lies exactly on an edge of 10 bins. Comparisons are in
-    float64.
+    float64. Other packages' edges are up to an ulp away, which moves a confidence such as .7 into another bin: see
+    ``linspace``.
 
     Args:
         n_bins: M.
@@ -32,7 +35,11 @@ class EqualWidth:
         one_apart: confidence exactly 1 gets a bin of its own after the M others, as torchmetrics and relplot
             do.
         binary: what one-column input means: ``"winner"``, the winning class and whether it is right; or
-            ``"positive"``, P(class 1) and whether the label is 1.
+            ``"positive"``, P(class 1) and whether the label is 1. Two columns are always the winner.
+        linspace: whose edges: None for m/M; ``"numpy"`` for those of ``numpy.linspace``; ``"torch"`` for those of
+            ``torch.linspace`` in the number format of the confidences, as torchmetrics has them: float32 for (n, k),
+            whatever came, and for one column its own. They are torch's with fused multiply-add, which every
+            processor since 2013 has; where it is switched off, torch's own edges differ from these in the last bit.
 
     Example:
         >>> EqualWidth(4).assign(np.array([0.0, 0.25, 0.26, 1.0]))
@@ -45,6 +52,7 @@ class EqualWidth:
     closed: Literal["right", "left"] = "right"
     one_apart: bool = False
     binary: Literal["winner", "positive"] = "winner"
+    linspace: Literal["numpy", "torch"] | None = None
 
     def __post_init__(self) -> None:
         _check_n_bins(self.n_bins)
@@ -52,10 +60,19 @@ class EqualWidth:
             raise ValueError(f'closed: expected "right" for (lo, hi] or "left" for [lo, hi), got {self.closed!r}')
         if self.binary not in ("winner", "positive"):
             raise ValueError(f'binary: expected "winner" or "positive", got {self.binary!r}')
+        if self.linspace not in (None, "numpy", "torch"):
+            raise ValueError(f'linspace: expected None, "numpy" or "torch", got {self.linspace!r}')
 
     @property
     def edges(self) -> NDArray[np.float64]:
-        """The M + 1 edges m/M."""
+        """The M + 1 edges, for confidences in float64."""
+        return self._edges("float64")
+
+    def _edges(self, dtype: str) -> NDArray[Any]:
+        if self.linspace == "numpy":
+            return np.linspace(0.0, 1.0, self.n_bins + 1)
+        if self.linspace == "torch":
+            return _torch_linspace(self.n_bins, dtype)
         return np.arange(self.n_bins + 1) / self.n_bins
 
     @property
@@ -68,12 +85,26 @@ class EqualWidth:
         """Upper edge of every bin; M + 1 of them where confidence 1 stands apart."""
         return np.append(self.edges[1:], 1.0) if self.one_apart else self.edges[1:]
 
-    def assign(self, confidence: NDArray[np.float64]) -> NDArray[np.intp]:
-        """The bin index of every confidence, (n,) float64 in [0, 1].
+    def compared(self, confidence: NDArray[np.float64], probs: Any) -> NDArray[Any]:
+        """The confidences of ``probs`` in the number format that the rule compares them in."""
+        one_column = len(probs.shape) == 1 or probs.shape[1] == 1
+        if self.linspace != "torch" or (one_column and str(probs.dtype).endswith("float64")):
+            return confidence
+        return confidence.astype(np.float32)
 
-        A multiplication finds the bin of all values but those within 1e-9 of an edge; these are compared
+    def assign(self, confidence: NDArray[Any]) -> NDArray[np.intp]:
+        """The bin index of every confidence, (n,) in [0, 1], float64 but for ``linspace="torch"``, which takes float32 too.
+
+        Given m/M, a multiplication finds the bin of all values but those within 1e-9 of an edge; these are compared
         with the edge itself, so the answer equals a binary search over the edges.
         """
+        if self.linspace:
+            edges = self._edges(str(confidence.dtype))
+            side: Literal["left", "right"] = "left" if self.closed == "right" else "right"
+            index = np.searchsorted(edges[1:-1], confidence, side=side)
+            if self.one_apart:
+                index[confidence == 1.0] = self.n_bins
+            return index
         position = confidence * self.n_bins
         index = position.astype(np.intp)
         position -= index
@@ -92,6 +123,25 @@ class EqualWidth:
     def __str__(self) -> str:
         interval = "(lo, hi]" if self.closed == "right" else "[lo, hi)"
         return f"{self.n_bins} equal-width bins {interval}" + (", 1.0 apart" if self.one_apart else "")
+
+
+@lru_cache
+def _torch_linspace(n_bins: int, dtype: str) -> NDArray[Any]:
+    """``torch.linspace(0, 1, n_bins + 1)``: m times the step in the lower half, 1 - (M - m) steps in the upper one.
+
+    A fused multiply-add rounds the upper ones once, which whole fractions reproduce.
+
+    Example:
+        >>> _torch_linspace(10, "float32")[[3, 7]].tolist()  # a float32 .7 lies below the edge, .3 on it
+        [0.30000001192092896, 0.699999988079071]
+    """
+    number = np.dtype(dtype).type
+    step = number(1) / number(n_bins)
+    lower = [step * number(m) for m in range((n_bins + 1) // 2)]
+    upper = [number(float(1 - Fraction(float(step)) * (n_bins - m))) for m in range((n_bins + 1) // 2, n_bins + 1)]
+    edges = np.array(lower + upper, dtype=number)
+    edges.flags.writeable = False
+    return edges
 
 
 @dataclass(frozen=True)
@@ -125,13 +175,16 @@ class EqualMass:
 
 
 #: Published conventions by name. Thulasidasan et al. 2019 (arXiv 1905.11001) used 100 bins by the authors'
-#: own word.
+#: own word. "torchmetrics" (1.9), "netcal" (1.4) and "scikit-learn" (1.9) have those packages' edges bit for bit, for
+#: another number of bins too: ``dataclasses.replace(PRESETS["netcal"], n_bins=15)``. Two differences remain:
+#: netcal reads two columns as P(class 1), where we score the winner, so give it (n,) or ``probs[:, 1]``; and
+#: of float32 confidences on an edge netcal counts a row in one bin and averages it in another, so compare in float64.
 PRESETS: dict[str, EqualWidth] = {
     "guo2017": EqualWidth(15),
     "thulasidasan2019": EqualWidth(100),
-    "torchmetrics": EqualWidth(15, closed="left", one_apart=True, binary="positive"),
-    "netcal": EqualWidth(10, closed="left", binary="positive"),
-    "scikit-learn": EqualWidth(5, binary="positive"),
+    "torchmetrics": EqualWidth(15, closed="left", one_apart=True, binary="positive", linspace="torch"),
+    "netcal": EqualWidth(10, closed="left", binary="positive", linspace="numpy"),
+    "scikit-learn": EqualWidth(5, binary="positive", linspace="numpy"),
 }
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .binning import EqualMass, EqualWidth, resolve_binning
-from .inputs import top_label
+from .inputs import as_array, top_label
 from .table import ReliabilityTable
 
 #: Confidences are told apart to 1/1024 in the simulation; the variance this loses is at most 1e-7 per row.
@@ -99,8 +99,10 @@ def noise_floor(
     """
     rule = resolve_binning(n_bins, binning)
     positive = isinstance(rule, EqualWidth) and rule.binary == "positive"
-    rows = len(probs)
-    confidence, _ = top_label(probs, np.zeros(rows, dtype=np.int64), positive=positive)
+    probs = as_array(probs, "probs")
+    confidence, _ = top_label(probs, np.zeros(len(probs), dtype=np.int64), positive=positive)
+    if isinstance(rule, EqualWidth):
+        confidence = rule.compared(confidence, probs)
     return noise_floor_of_confidences(confidence, rule, n_draws=n_draws, seed=seed)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .binning import EqualMass, EqualWidth, resolve_binning
-from .inputs import top_label, top_label_blocks
+from .inputs import as_array, top_label, top_label_blocks
 from .table import ReliabilityTable
 
 
@@ -57,8 +57,9 @@ class CalibrationBins:
         Raises:
             ValueError: as :func:`nlp_mixup.calibration.top_label`.
         """
-        blocks = top_label_blocks(probs, labels, positive=self.binning.binary == "positive", validate=validate)
-        return self._add(self._tally(confidence, correct) for confidence, correct in blocks)
+        probs, rule = as_array(probs, "probs"), self.binning
+        blocks = top_label_blocks(probs, labels, positive=rule.binary == "positive", validate=validate)
+        return self._add(self._tally(rule.compared(confidence, probs), correct) for confidence, correct in blocks)
 
     def update_scored(self, confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> CalibrationBins:
         """Adds rows whose confidence (n,) in [0, 1] and correctness (n,) are known, unchecked."""
@@ -107,7 +108,7 @@ class CalibrationBins:
     accuracy = property(lambda self: self.table().overall_accuracy, doc="Accuracy over all rows.")
     confidence = property(lambda self: self.table().overall_confidence, doc="Mean winning score.")
 
-    def _tally(self, confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def _tally(self, confidence: NDArray[Any], correct: NDArray[np.bool_]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Counts and confidence sums, each (2, M): first row the wrong ones, second the correct ones."""
         size = len(self.count)
         index = self.binning.assign(confidence)
