@@ -21,8 +21,8 @@ from .temperature import Temperature
 
 N_RESAMPLES = 1000
 N_RESAMPLES_SLOW = 200
-#: Rows below which nothing is called better or worse, higher or lower: one row more or less moves an accuracy by 1/30, and
-#: a gap must be about .15 wide to show.
+#: Below this many rows no direction is told, neither of a model nor of a difference: with 30 rows the gap's interval is
+#: about .3 wide at an accuracy of .8, and two calibrated models of five at .97 have no error at all.
 MIN_ROWS_FOR_DIRECTION = 30
 
 
