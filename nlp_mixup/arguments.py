@@ -151,8 +151,8 @@ class ModelArguments:
     lora_rank: int = field(
         default=0,
         metadata={
-            "help": "Train LoRA adapters of this rank on every linear layer, and the head, instead of all weights; 0 is off. "
-            "Needs peft."
+            "help": "Train LoRA adapters of this rank on every linear layer, and the head and whatever the checkpoint lacks "
+            "whole, instead of all weights; 0 is off. Needs peft."
         },
     )
 

@@ -4,7 +4,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +25,17 @@ from transformers.trainer_callback import ProgressCallback
 from transformers.utils import logging as transformers_logging
 
 import nlp_mixup
-from nlp_mixup.arguments import ModelArguments, used_settings
+from nlp_mixup.arguments import DataArguments, ModelArguments, used_settings
 from nlp_mixup.calibration import calibration_metrics, softmax
 from nlp_mixup.data import digest, load_text_data, tokenize
 from nlp_mixup.models.loading import load_model, load_tokenizer
 from nlp_mixup.ood import load_ood_texts, tokenize_ood
-from nlp_mixup.recipe import RunArguments, settings_of
+from nlp_mixup.recipe import RunArguments, load_recipe, parse_arguments, settings_of
 from nlp_mixup.record import local_settings
 from nlp_mixup.results import BrokenRun, differing_settings, read_run, write_atomically, write_npz, write_run
 from nlp_mixup.scoring import score_run
 from nlp_mixup.trainer import MixupTrainer
+from nlp_mixup.verification import Probe, chosen_rows, probe_of, write_probe
 
 logger = logging.getLogger(__name__)
 
@@ -207,6 +208,7 @@ class Run:
             ood_logits[name] = trainer.predict(rows, metric_key_prefix=name).predictions
         if keep_models != "none":
             trainer.save_model(str(self.folder / "model"))
+            self._store_probe(trainer, prepared, predictions["validation"][0])
         if not is_main:
             return
         # A pickle of the arguments, which arguments.yaml replaces.
@@ -230,6 +232,19 @@ class Run:
             },
         )
         self.drop_checkpoints(keep_models)
+
+    def _store_probe(self, trainer: Trainer, prepared: Prepared, logits: np.ndarray) -> None:
+        """Stores rows by which a release of this run is compared with the model that was trained."""
+        if not trainer.is_world_process_zero():
+            return
+        rows = chosen_rows(len(logits))
+        inputs = _model_inputs(prepared, rows)
+        if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:  # no process has the whole model
+            probe = Probe(inputs, logits[rows], _precision(self.settings))
+        else:
+            model: Any = trainer.accelerator.unwrap_model(trainer.model, keep_torch_compile=False)
+            probe = probe_of(model, inputs)
+        write_probe(self.folder, probe)
 
     def drop_checkpoints(self, keep_models: str = "none") -> None:
         """Deletes the checkpoints of a finished run, also of one that was stopped just before it could."""
@@ -278,6 +293,44 @@ class Run:
             f"# nlp_mixup {nlp_mixup.__version__}, torch {torch.__version__}\n"
         )
         return header + yaml.safe_dump({**self.settings, "arms": {self.arm: {}}}, sort_keys=True, allow_unicode=True)
+
+
+def read_rows_again(folder: Path, logits: np.ndarray) -> Probe:
+    """The rows of a run that stored no probe, from where its settings say that they lie, with the logits that it stored.
+
+    Args:
+        folder: the run's folder.
+        logits: (n, k) of all validation rows.
+
+    Raises:
+        OSError: the data or the tokenizer are not there.
+        ValueError: they are not those of the run, or cannot be read.
+    """
+    recipe = load_recipe(str(folder / "arguments.yaml"))
+    settings = {**recipe.settings, **recipe.arms.get(recipe.default_arm(), {})}
+    reading = {field.name for kind in (DataArguments, ModelArguments) for field in fields(kind)} - {"ood_files"}
+    kept = {name: value for name, value in settings.items() if name in reading} | {"noise_samples": 0, "use_cpu": True}
+    recipe = replace(recipe, settings=kept, arms={})
+    arguments = parse_arguments(recipe, recipe.default_arm(), [])
+    prepared = prepare(arguments)
+    n = len(prepared.splits["validation"])
+    stored = json.loads((folder / "metrics.json").read_text(encoding="utf-8")).get("digests", {}).get("validation")
+    if n != len(logits) or (stored and stored != prepared.digests.get("validation")):
+        raise ValueError("they have changed since")
+    rows = chosen_rows(n)
+    return Probe(_model_inputs(prepared, rows), logits[rows], _precision(settings))
+
+
+def _model_inputs(prepared: Prepared, rows: list[int]) -> dict[str, Any]:
+    """Validation rows as one batch, padded as in training, without labels."""
+    split = prepared.splits["validation"]
+    batch = prepared.data_collator([split[row] for row in rows])
+    return {name: value for name, value in batch.items() if name not in ("label", "labels")}
+
+
+def _precision(settings: dict[str, Any]) -> str:
+    """What the logits of a run were rounded to while it predicted."""
+    return "bfloat16" if settings.get("bf16") else "float16" if settings.get("fp16") else "float32"
 
 
 class EpochHistory(TrainerCallback):

@@ -75,10 +75,13 @@ class PushMixin(_Base):
 
         Raises:
             FileExistsError: ``output_dir/release`` holds something else.
-            ValueError: there is no token, or the weights are spread over several processes.
+            ValueError: there is no token, the weights are spread over several processes, or what was written is loaded as
+                another model than this one.
             UploadError: the upload did not finish; the message says how to go on.
         """
         from nlp_mixup.push import RELEASE, check_replaceable, prepare_model, upload
+        from nlp_mixup.release import merge_adapters, probe_batch
+        from nlp_mixup.verification import probe_of
 
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             raise ValueError(
@@ -94,11 +97,13 @@ class PushMixin(_Base):
         if not self.is_world_process_zero():
             return None
         model: Any = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
-        if hasattr(model, "merge_and_unload"):
+        probe = probe or probe_batch(model, self.processing_class)
+        known = probe_of(model, probe, "held-out rows" if self._held_out() is not None else "probe rows")
+        if getattr(model, "peft_config", None):
             logger.warning(
                 "The adapters are merged into the weights to be published; this trainer cannot train them on."
             )
-            model = self.model = self.model_wrapped = model.merge_and_unload()
+            model = self.model = self.model_wrapped = merge_adapters(model)
         plan = prepare_model(
             model,
             self.processing_class,
@@ -106,6 +111,7 @@ class PushMixin(_Base):
             folder,
             str(self.hub_model_id),
             probe=probe,
+            known=known,
             revision=revision or self.args.hub_revision,
             base_model=finetuned_from,
             dataset=_first(dataset_tags),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import torch
+import transformers
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.utils import validate_repo_id
@@ -33,8 +33,10 @@ from transformers import (
 from nlp_mixup.calibration.intervals import nll_gain
 from nlp_mixup.metrics import METRICS, metric_path
 from nlp_mixup.model_card import Released, model_card, reliability_png
+from nlp_mixup.models.adapters import drawn_at_random, is_adapted, load_adapted
 from nlp_mixup.record import HUB_ID, RunRecord, is_hub_id, read_record
 from nlp_mixup.release import folded, merge_adapters, probe_batch
+from nlp_mixup.verification import Probe, check_same_model, probe_of, read_probe
 
 RELEASE = "release"  # folder of a run in which lies what it publishes
 MARKER = ".nlp-mixup-release"  # stays at home; without it a folder is somebody's own
@@ -94,8 +96,13 @@ def prepare_run(run_folder: Path, repo_id: str, *, revision: str | None = None) 
             f"{run_folder} has no weights: there is no folder model in it. Train the run again, elsewhere: nlp-mixup train "
             f"{run_folder / 'arguments.yaml'} --keep_models last --output_dir FOLDER"
         )
-    model, processing_class = load_classifier(run_folder / "model", record.metrics["label_names"])
-    return prepare_model(model, processing_class, record, run_folder / RELEASE, repo_id, revision=revision)
+    model, processing_class = load_classifier(
+        run_folder / "model",
+        record.metrics["label_names"],
+        trust_remote_code=bool(record.settings.get("trust_remote_code")),
+    )
+    known = _run_probe(run_folder, record)
+    return prepare_model(model, processing_class, record, run_folder / RELEASE, repo_id, revision=revision, known=known)
 
 
 def prepare_model(
@@ -106,6 +113,7 @@ def prepare_model(
     repo_id: str,
     *,
     probe: Mapping[str, Any] | None = None,
+    known: Probe | None = None,
     revision: str | None = None,
     base_model: str | None = None,
     dataset: str | None = None,
@@ -117,7 +125,8 @@ def prepare_model(
     """Writes weights with the temperature folded in, card, diagram and settings into a folder.
 
     The model itself is given back as it was, but for adapters, which stay merged. Its temperature is folded in only if
-    the paired gain in validation NLL is certain, and the layer for it is found; the card says which.
+    the paired gain in validation NLL is certain, and the layer for it is found; the card says which. What was written is
+    loaded once more, and its logits are compared with the model's own before anything is said to be ready.
 
     Args:
         model: the classifier; a PEFT model's adapters are merged first.
@@ -125,7 +134,9 @@ def prepare_model(
         record: what was measured.
         folder: is made, or replaced where an earlier release lies in it.
         repo_id: ``owner/name``.
-        probe: a batch of inputs to verify the folding on, where the processing class makes none.
+        probe: a batch of inputs to verify on, where the processing class makes none.
+        known: rows with the logits of the model that was trained, which what is written is compared with. Default: the
+            probe, with the logits of this model as it is given.
         revision: branch that will be pushed to.
         base_model: id on the Hub of the model that was fine-tuned, where the run's settings do not name it.
         dataset: id on the Hub of the data set, likewise.
@@ -136,11 +147,14 @@ def prepare_model(
 
     Raises:
         FileExistsError: the folder holds something else.
-        ValueError: the model carries a temperature already.
+        ValueError: the model carries a temperature already, or what was written is another model than the one trained.
     """
     check_replaceable(folder)
     if revision is not None and re.fullmatch(r"[\w./-]+", revision) is None:
         raise ValueError(f"--revision must be a branch's name, such as main or v1.0, got {revision!r}.")
+    if known is None:
+        inputs = probe_batch(model, processing_class) if probe is None else probe
+        known = probe_of(model, inputs, "probe rows" if probe is None else "held-out rows")
     model = merge_adapters(model)
     if getattr(model.config, "calibration", None):
         raise ValueError(
@@ -163,6 +177,8 @@ def prepare_model(
     with _folded_if_it_helps(model, processing_class, record, probe) as (is_folded, note):
         model.save_pretrained(partial)
     _forget_folders(partial)
+    temperature = record.temperature.value if is_folded and record.temperature else 1.0
+    note = f"{note} {_compared(partial, model, known, temperature, auto_class)}"
     released = Released(
         repo_id=repo_id,
         task="image-classification" if is_image else "text-classification",
@@ -190,6 +206,43 @@ def prepare_model(
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     return Upload(repo_id, "model", {path.as_posix(): folder / path for path in files}, note)
+
+
+def _run_probe(run_folder: Path, record: RunRecord) -> Probe:
+    """Rows with the logits that the run gave them: stored, or, of a run that is older than that, read and matched again."""
+    stored = read_probe(run_folder)
+    if stored is not None:
+        return stored
+    from nlp_mixup.experiment import read_rows_again
+
+    try:
+        return read_rows_again(run_folder, record.logits["validation"][0])
+    except (OSError, ValueError, ImportError, KeyError) as error:
+        raise ValueError(
+            f"{run_folder} is a run of an earlier version, which stored no rows to compare a release with, and its validation "
+            f"rows cannot be read again: {str(error).rstrip('.')}. Bring them back to where arguments.yaml says, or train "
+            f"again: nlp-mixup train {run_folder / 'arguments.yaml'} --keep_models last --output_dir FOLDER"
+        ) from error
+
+
+def _compared(folder: Path, model: PreTrainedModel, known: Probe, temperature: float, auto_class: str) -> str:
+    """Loads what was written, as those do who download it, and compares it with the model that was trained."""
+    own_code = _remote_code(folder, auto_class) is not None or type(model).__module__.startswith("transformers_modules")
+    loader: Any = getattr(transformers, auto_class)
+    written, info = loader.from_pretrained(folder, output_loading_info=True, trust_remote_code=own_code or None)
+    if missing := drawn_at_random(info):
+        shutil.rmtree(folder)
+        raise ValueError(
+            f"What was written cannot be published: {type(written).__name__}, as which it is loaded, finds no weights for "
+            f"{', '.join(missing[:4])}, which would be random."
+        )
+    try:
+        return check_same_model(written, known, temperature)
+    except ValueError as error:
+        shutil.rmtree(folder)
+        names = [type(each).__name__ for each in (model, written)]
+        as_another = f" It is loaded as {names[1]}, and was trained as {names[0]}." if names[0] != names[1] else ""
+        raise ValueError(f"{error}{as_another} Nothing was uploaded.") from error
 
 
 def check_replaceable(folder: Path) -> None:
@@ -298,14 +351,18 @@ def check_repo_id(repo_id: str) -> None:
     validate_repo_id(repo_id)
 
 
-def load_classifier(folder: Path, label_names: Sequence[str]) -> tuple[PreTrainedModel, Any]:
+def load_classifier(
+    folder: Path, label_names: Sequence[str], *, trust_remote_code: bool = False
+) -> tuple[PreTrainedModel, Any]:
     """A saved text or image classifier, or adapters with the model below them, and its tokenizer or image processor.
 
     Args:
         folder: of save_pretrained.
         label_names: of the classes, which saved adapters do not hold.
+        trust_remote_code: run code that the model below saved adapters brings with it.
 
     Raises:
+        FileNotFoundError: adapters without the model below them.
         ImportError: adapters without peft.
         ValueError: it is no classifier, or its files are damaged.
     """
@@ -313,9 +370,11 @@ def load_classifier(folder: Path, label_names: Sequence[str]) -> tuple[PreTraine
     import nlp_mixup.models
     import nlp_mixup.vision.models  # noqa: F401
 
-    if (folder / "adapter_config.json").is_file():
+    if is_adapted(folder):
         with _loading(folder):
-            return _load_adapted(folder, label_names)
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        adapted = load_adapted(folder, label_names, tokenizer=tokenizer, trust_remote_code=trust_remote_code)
+        return adapted, tokenizer
     with _loading(folder):
         architecture = (AutoConfig.from_pretrained(folder).architectures or ["no model"])[0]
     auto_class: Any
@@ -344,28 +403,6 @@ def _loading(folder: Path) -> Iterator[None]:
             f"{folder} cannot be loaded: {reason.rstrip('.')}. Copy its files once more from where they are whole, or train the "
             "run again elsewhere, with --keep_models last."
         ) from error
-
-
-def _load_adapted(folder: Path, label_names: Sequence[str]) -> tuple[Any, Any]:
-    try:
-        from peft import PeftConfig, PeftModel
-    except ImportError as error:
-        raise ImportError("The run trained adapters, for which pushing needs peft. Type: pip install peft") from error
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    base = str(PeftConfig.from_pretrained(str(folder)).base_model_name_or_path)
-    config = AutoConfig.from_pretrained(
-        base,
-        num_labels=len(label_names),
-        id2label=dict(enumerate(label_names)),
-        label2id={name: index for index, name in enumerate(label_names)},
-    )
-    if config.get_text_config().pad_token_id is None:
-        config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    # The head, whose shape may be another there, comes with the adapters.
-    model = AutoModelForSequenceClassification.from_pretrained(
-        base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True
-    )
-    return PeftModel.from_pretrained(model, str(folder)), tokenizer
 
 
 def _reads_images(architecture: str) -> bool:

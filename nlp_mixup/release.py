@@ -178,19 +178,32 @@ def _fold(
     return Folding(name, temperature.value, error, len(wanted)), kept
 
 
-def merge_adapters(model: Any) -> PreTrainedModel:
-    """The plain model of a PEFT model, its adapters merged into the weights; any other model as it is.
+def plain_logits(model: PreTrainedModel, batch: Mapping[str, Any]) -> Tensor:
+    """Logits (n, k) in evaluation mode and in the weights' own precision, as a file of the weights gives them.
 
-    Merging is in place: the adapters cannot be trained on afterwards.
+    No autocast, no TensorFloat-32, and no random stream is moved; what the model draws in evaluation is drawn from one seed.
+
+    Args:
+        model: a classifier.
+        batch: its inputs, without labels.
+    """
+    batch = {name: value.to(model.device) for name, value in batch.items()}
+    with _evaluating(model), _without_tf32(), torch.autocast(model.device.type, enabled=False):
+        torch.manual_seed(0)
+        return _logits(model, batch)
+
+
+def merge_adapters(model: Any) -> PreTrainedModel:
+    """The plain model of one that PEFT or `add_adapter` gave adapters, merged into the weights; any other model as it is.
+
+    Merging is in place: the adapters cannot be trained on afterwards. Adapters that are switched off are left out, so that
+    the plain model's logits are those that the model had.
 
     Raises:
-        ValueError: these adapters are no change of weights, such as prompts, or were loaded without PEFT's own model.
+        ValueError: these adapters are no change of weights, such as prompts.
     """
     if getattr(model, "_hf_peft_config_loaded", False):
-        raise ValueError(
-            "The model was given its adapters by load_adapter, and they cannot be merged from there. Load it by "
-            "peft.AutoPeftModelForSequenceClassification.from_pretrained(FOLDER)."
-        )
+        return _without_layers_of_adapters(model)
     if not hasattr(model, "peft_config"):
         return model
     if not hasattr(model, "merge_and_unload"):
@@ -202,18 +215,46 @@ def merge_adapters(model: Any) -> PreTrainedModel:
     return model.merge_and_unload()
 
 
+def _without_layers_of_adapters(model: Any) -> PreTrainedModel:
+    """Undoes transformers' own add_adapter and load_adapter, which have no merge: their layers lie in the model itself."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+    from peft.utils.other import AuxiliaryTrainingWrapper
+
+    layers = {
+        name: module
+        for name, module in model.named_modules()
+        if isinstance(module, BaseTunerLayer | AuxiliaryTrainingWrapper)
+    }
+    for name, layer in layers.items():
+        if any(name.startswith(f"{outer}.") for outer in layers):
+            continue
+        if hasattr(layer, "unload_and_optionally_merge_module"):
+            plain = layer.unload_and_optionally_merge_module(True, safe_merge=False, adapter_names=None)
+        else:
+            if not layer.disable_adapters:
+                layer.merge()
+            plain = layer.get_base_layer()
+        owner, _, leaf = name.rpartition(".")
+        setattr(model.get_submodule(owner), leaf, plain)
+    del model.peft_config
+    model._hf_peft_config_loaded = False
+    return model
+
+
 def probe_batch(model: PreTrainedModel, processing_class: Any, *, rows: int = 8) -> dict[str, Tensor]:
     """A batch to verify on, made without any data: random words of the vocabulary, or random pixels.
 
     Args:
         model: on whose device the batch is put.
-        processing_class: its tokenizer or image processor.
+        processing_class: its tokenizer or image processor; None for a model of texts, whose ids are then drawn.
         rows: texts of 1 to ``rows`` times 3 tokens, or images.
 
     Raises:
         ValueError: the tokenizer or processor makes no batch out of plain texts or images.
     """
     random = np.random.default_rng(0)
+    if processing_class is None:
+        return _random_ids(model, random, rows)
     try:
         if hasattr(processing_class, "decode"):
             ids = [random.integers(0, len(processing_class), 1 + 3 * row).tolist() for row in range(rows)]
@@ -228,6 +269,21 @@ def probe_batch(model: PreTrainedModel, processing_class: Any, *, rows: int = 8)
             f"({error}). Give fold_temperature a probe batch of your own."
         ) from error
     return {name: value.to(model.device) for name, value in batch.items() if isinstance(value, Tensor)}
+
+
+def _random_ids(model: PreTrainedModel, random: np.random.Generator, rows: int) -> dict[str, Tensor]:
+    """Rows of 16 ids, which end with the model's end-of-sequence token where it has one: some pool there."""
+    config = model.config.get_text_config()
+    if model.main_input_name != "input_ids":
+        raise ValueError(
+            f"{type(model).__name__} reads no token ids, so that no batch can be drawn. Give a probe batch."
+        )
+    end = getattr(config, "eos_token_id", None)
+    ids = torch.from_numpy(random.integers(0, config.vocab_size, (rows, 16)))
+    if isinstance(end, int):
+        ids[ids == end] = (end + 1) % config.vocab_size
+        ids[:, -1] = end
+    return {"input_ids": ids.to(model.device)}
 
 
 def _recorder(calls: list[tuple[str, nn.Module]], name: str, n_labels: int):
@@ -309,6 +365,17 @@ def _evaluating(model: PreTrainedModel) -> Iterator[None]:
             yield
     finally:
         model.train(was_training)
+
+
+@contextmanager
+def _without_tf32() -> Iterator[None]:
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
 
 
 def _logits(model: PreTrainedModel, probe: Mapping[str, Any]) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 import transformers
 from conftest import training_arguments
-from tiny_architectures import MODEL_TYPES, MissingDependency, forward, tiny_batch, tiny_classifier
+from tiny_architectures import LABELS, MODEL_TYPES, MissingDependency, forward, tiny_batch, tiny_classifier
 from tiny_image_models import (
     IMAGE_MODEL_TYPES,
     OWN_TYPES,
@@ -25,14 +25,15 @@ from tiny_image_models import (
     tiny_images,
 )
 from torch import Tensor
-from transformers import TrainerCallback
+from transformers import AutoModelForSequenceClassification, TrainerCallback
 
 from nlp_mixup.architectures import HIDDEN_TYPES, REFUSED, check_mixable, encoder_layers
 from nlp_mixup.calibration import Temperature
 from nlp_mixup.embeddings import EmbeddingMixer
 from nlp_mixup.levels import HiddenMixer
 from nlp_mixup.mixing import Mix, mixed_cross_entropy
-from nlp_mixup.release import folded
+from nlp_mixup.models.adapters import add_lora, drawn_at_random, load_adapted
+from nlp_mixup.release import folded, merge_adapters
 from nlp_mixup.vision import ImageMixupTrainer
 from nlp_mixup.vision.architectures import LAYERS, check_image_model, image_layers
 from nlp_mixup.vision.architectures import REFUSED as REFUSED_IMAGES
@@ -56,14 +57,16 @@ padding, rows of 1 to 17 tokens and lambda from 0 to 1:
 - **steps**: one optimiser step at batch sizes 2, 3 and 5, finite, with the loss of labels mixed like the inputs;
 - **hidden**: the symmetry error at `mixup_level="hidden"`, where that level is allowed;
 - **temperature folds into**: the layer into which `nlp_mixup.release.fold_temperature` folds T = 1.7 so that the logits are
-  logits / T to within rounding, with right and left padding.
+  logits / T to within rounding, with right and left padding;
+- **LoRA**: two steps with adapters (`lora_rank`) on the encoder alone, saved, loaded beside another random head and merged: the
+  logits are those that were trained. Named is what was trained whole and saved with the adapters.
 
 Errors are given as the power of ten above them; `0` is exactly zero. **{proven} types are proven** (errors below 1e-5), {refused}
 refused. `mixup_level="sentence"` interpolates logits and needs nothing from the architecture. `mra` ran without its CUDA
 kernel, that is, without its attention.
 
-| type | verdict | symmetry | lambda 1 | lambda 0 | partner | steps | hidden | temperature folds into |
-|---|---|---|---|---|---|---|---|---|
+| type | verdict | symmetry | lambda 1 | lambda 0 | partner | steps | hidden | temperature folds into | LoRA |
+|---|---|---|---|---|---|---|---|---|---|
 """
 IMAGE_HEADER = """
 ## Images
@@ -189,6 +192,47 @@ def folding_head(model) -> str:
     return head
 
 
+def lora_modules(model_type: str) -> str:
+    """The modules that a LoRA run trains whole, or why there is none.
+
+    Raises:
+        RuntimeError: what is loaded or merged is not what was trained.
+    """
+    model = tiny_classifier(model_type)
+    batch = tiny_batch(model, LENGTHS[0])
+    labels = batch.pop("labels")
+    with tempfile.TemporaryDirectory() as folder:
+        model.base_model.save_pretrained(f"{folder}/encoder")
+        torch.manual_seed(0)
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            f"{folder}/encoder", num_labels=LABELS, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+        try:
+            model = add_lora(model, 4, drawn=drawn_at_random(info), probe=lambda: batch).train()
+        except ValueError as error:
+            return f"none: {str(error).split(': ')[2].split('.')[0]}"
+        optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1e-2)
+        for _ in range(2):
+            optimizer.zero_grad()
+            F.cross_entropy(model(**batch).logits, labels).backward()
+            optimizer.step()
+        trained = forward(model.eval(), batch)
+        model.save_pretrained(f"{folder}/adapters")
+        torch.manual_seed(1)
+        loaded = load_adapted(Path(folder, "adapters"), [str(label) for label in range(LABELS)])
+        for name in ("loaded", "merged"):
+            error = (forward(loaded, batch) - trained).abs().max() / trained.abs().max()
+            if not error < TOLERANCE:
+                raise RuntimeError(f"LoRA, {name}: off by {error:.0e}")
+            loaded = merge_adapters(loaded)
+    names = [
+        name
+        for name in model.peft_config["default"].modules_to_save
+        if name in dict(model.get_base_model().named_modules())
+    ]
+    return ", ".join(f"`{name}`" for name in sorted({*names}))
+
+
 def power(error: float) -> str:
     """The power of ten above an error; its digits are the machine's."""
     if error == 0:
@@ -201,7 +245,7 @@ def verdicts(page: str) -> list[str]:
     lines = []
     for line in page.splitlines():
         cells = line.split("|")
-        lines.append("|".join(cells[:3] + cells[6:8] + cells[9:]) if len(cells) == 11 else line)
+        lines.append("|".join(cells[:3] + cells[6:8] + cells[9:]) if len(cells) == 12 else line)
     return lines
 
 
@@ -212,8 +256,8 @@ def row_of(model_type: str) -> tuple[bool, str]:
     except MissingDependency as error:
         reason = str(error).split(":")[1].split("\n")[0].strip().split(" but ")[0]
         if model_type not in REFUSED:
-            return False, f"| {model_type} | **not refused, not built** | | | | | | | |"
-        return False, f"| {model_type} | refused: {reason} | | | | | | | |"
+            return False, f"| {model_type} | **not refused, not built** | | | | | | | | |"
+        return False, f"| {model_type} | refused: {reason} | | | | | | | | |"
     check_mixable(model.config)
     errors = [embedding_errors(model, side) for side in ("right", "left")]
     worst = {name: max(error[name] for error in errors) for name in errors[0]}
@@ -224,7 +268,7 @@ def row_of(model_type: str) -> tuple[bool, str]:
     proven = exact and partner and steps and (hidden is None or hidden < TOLERANCE)
     cells = [power(worst[name]) for name in ("symmetry", "lam1", "lam0")]
     cells += ["yes" if partner else "no", "yes" if steps else "no", "" if hidden is None else power(hidden)]
-    cells.append(f"`{folding_head(tiny_classifier(model_type))}`")
+    cells += [f"`{folding_head(tiny_classifier(model_type))}`", lora_modules(model_type)]
     return proven, f"| {model_type} | {'proven' if proven else '**not proven**'} | {' | '.join(cells)} |"
 
 
@@ -349,6 +393,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.filterwarnings("ignore")
     transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     torch.set_num_threads(1)
     texts = measured_rows(MODEL_TYPES, row_of)
     images = measured_rows([*IMAGE_MODEL_TYPES, *OWN_TYPES], image_row_of)

@@ -9,6 +9,7 @@ from nlp_mixup import results
 from nlp_mixup.calibration import softmax
 from nlp_mixup.models import TextCNNConfig, TextCNNForSequenceClassification, build_word_tokenizer
 from nlp_mixup.scoring import score_run
+from nlp_mixup.verification import chosen_rows, probe_of, write_probe
 
 WORDS = [
     "film",
@@ -70,9 +71,13 @@ def build(kind, n_labels, names, sharpness):
 
 
 def logits_of(model, tokenizer, texts):
-    batch = tokenizer(texts, padding=True, return_tensors="pt")
     with torch.no_grad():
-        return model(**{name: batch[name] for name in ("input_ids", "attention_mask") if name in batch}).logits.numpy()
+        return model(**model_inputs(tokenizer, texts)).logits.numpy()
+
+
+def model_inputs(tokenizer, texts):
+    batch = tokenizer(texts, padding=True, return_tensors="pt")
+    return {name: batch[name] for name in ("input_ids", "attention_mask") if name in batch}
 
 
 def labels_for(logits, divisor, seed):
@@ -98,6 +103,8 @@ def write_run(
     )  # fmt: skip
     model.save_pretrained(folder / "model")
     tokenizer.save_pretrained(folder / "model")
+    texts = texts_of(n[0], 1)
+    write_probe(folder, probe_of(model, model_inputs(tokenizer, [texts[row] for row in chosen_rows(n[0])])))
     (folder / "model" / "training_args.bin").write_bytes(b"a pickle")
     content = {**SETTINGS, **(settings or {}), "arms": {"mixup": {}}}
     (folder / "arguments.yaml").write_text(f"# nlp_mixup 0\n{yaml.safe_dump(content)}")

@@ -558,7 +558,7 @@ def test_the_token_is_nowhere_but_in_the_authorization_header(server, author, re
 
 def test_a_file_that_holds_the_token_is_not_uploaded(server, author, run):
     content = yaml.safe_load((run / "arguments.yaml").read_text())
-    (run / "arguments.yaml").write_text(yaml.safe_dump({**content, "dataset_revision": TOKEN}))
+    (run / "arguments.yaml").write_text(yaml.safe_dump({**content, "model_revision": TOKEN}))
     refused = author.push(run, "me/leaky")
     assert refused["status"] == 2
     assert "contains your token for the Hub. Nothing was uploaded" in refused["err"]

@@ -16,7 +16,7 @@ from huggingface_hub.utils import HFValidationError, validate_repo_id
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
-from run_folders import labels_for, logits_of, texts_of, write_run
+from run_folders import labels_for, logits_of, model_inputs, texts_of, write_run
 from safetensors.torch import load, load_file, save_file
 from stored_runs import store_run
 from test_release import altered
@@ -38,6 +38,7 @@ from nlp_mixup.models.loading import MINILM, TEXT_CNN
 from nlp_mixup.push import prepare_metrics, prepare_model, prepare_run
 from nlp_mixup.record import BUILT_IN, public_settings, read_record, scored_record
 from nlp_mixup.release import folded
+from nlp_mixup.verification import probe_of, write_probe
 from nlp_mixup.vision.models import BUILT_IN as vision_models
 from nlp_mixup.vision.sources import DIGITS
 
@@ -173,16 +174,16 @@ def test_what_is_not_certain_to_help_is_not_folded_and_the_card_says_so(tmp_path
 
 
 def test_a_head_that_cannot_be_folded_is_released_as_it_is_with_the_reason(tmp_path):
-    model = altered("cap")
+    model = altered("own class")
     logits = np.random.default_rng(0).normal(size=(500, 3)) * 8
     record = scored_record(
         logits, labels_for(logits, 4.0, 1), label_names=["a", "b", "c"], settings={}, arm="no_mixup", seed=0
     )
     probe = {"input_ids": torch.tensor([[4, 5, 6], [7, 8, 9]])}
-    plan = prepare_model(model, None, record, tmp_path / "release", "me/capped", probe=probe)
+    plan = prepare_model(model, None, record, tmp_path / "release", "me/own", probe=probe)
     assert "No temperature is folded in, though T = " in plan.note
-    assert "a cap, a normalisation" in plan.note
-    assert "a cap, a normalisation" in (tmp_path / "release" / "README.md").read_text()
+    assert "is a OwnLinear, not a plain nn.Linear" in plan.note
+    assert "is a OwnLinear, not a plain nn.Linear" in (tmp_path / "release" / "README.md").read_text()
 
 
 def test_a_folded_model_is_not_released_again(tmp_path):
@@ -213,7 +214,9 @@ def test_an_image_classifier_is_released_like_a_text_classifier(tmp_path):
     config = ViTConfig(
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=32, num_labels=3
     )
-    ViTForImageClassification(config).save_pretrained(tmp_path / "vit")
+    model = ViTForImageClassification(config)
+    model.save_pretrained(tmp_path / "vit")
+    write_probe(tmp_path / "run", probe_of(model, {"pixel_values": torch.rand(5, 3, 32, 32)}))
     ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "vit")
     shutil.rmtree(tmp_path / "run" / "model")
     (tmp_path / "vit").rename(tmp_path / "run" / "model")
@@ -233,7 +236,9 @@ def test_an_image_classifier_is_told_by_more_than_the_end_of_its_name(tmp_path):
         hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16, image_size=32, num_labels=3
     )
     shutil.rmtree(tmp_path / "run" / "model")
-    DeiTForImageClassificationWithTeacher(config).save_pretrained(tmp_path / "run" / "model")
+    model = DeiTForImageClassificationWithTeacher(config)
+    model.save_pretrained(tmp_path / "run" / "model")
+    write_probe(tmp_path / "run", probe_of(model, {"pixel_values": torch.rand(5, 3, 32, 32)}))
     ViTImageProcessor(size={"height": 32, "width": 32}).save_pretrained(tmp_path / "run" / "model")
     prepare_run(tmp_path / "run", "me/teacher")
     card = ModelCard((tmp_path / "run" / "release" / "README.md").read_text())
@@ -267,6 +272,7 @@ def test_a_run_that_trained_adapters_is_released_merged(tmp_path):
         if parameter.requires_grad:
             torch.nn.init.normal_(parameter, std=0.3)
     logits = logits_of(model, tokenizer, texts_of(5, 3))
+    write_probe(tmp_path / "run", probe_of(model, model_inputs(tokenizer, texts_of(5, 3))))
     model.save_pretrained(tmp_path / "run" / "model")
     tokenizer.save_pretrained(tmp_path / "run" / "model")
 

@@ -36,17 +36,22 @@ ARROWS = {
     "label_map": {"rows"},
     "experiment": {
         *("recipe", "arguments", "trainer", "data", "ood", "models", "calibration", "scoring", "results", "record"),
+        "verification",
         "vision",  # by the task's name
     },
     "recipe": {"arguments"},
     "trainer": {"arguments", "embeddings", "levels", "pairing", "mixing", "architectures", "publishing", "watch"},
     "watch": {"trainer"},  # for a type's name
-    "publishing": {"push", "record", "model_card", "release", "watch"},
+    "publishing": {"push", "record", "model_card", "release", "verification", "watch"},
     "embeddings": {"architectures", "mixing"},
     "levels": {"architectures", "mixing"},
     "pairing": {"mixing"},
-    "push": {"calibration", "release", "model_card", "record", "models", "metrics", "vision"},
+    "push": {
+        *("calibration", "release", "verification", "model_card", "record", "models", "metrics", "vision"),
+        "experiment",  # which reads the rows of an older run again
+    },
     "release": {"calibration"},
+    "verification": {"release", "results"},
     "model_card": {"arguments", "calibration", "figures", "record", "results"},
     "record": {"calibration", "results", "scoring"},
     "report": {
@@ -67,7 +72,7 @@ ARROWS = {
     "comparison_figures": {"calibration", "figures"},
     "data": {"arguments", "rows", "demo"},
     "rows": {"arguments"},
-    "models": {"models", "arguments", "data"},
+    "models": {"models", "arguments", "data", "release"},
     "figures": {"calibration"},
     "calibration": {"calibration"},
     "mixing": set(),

@@ -3,7 +3,6 @@
 import importlib.metadata
 import os
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import (
@@ -16,8 +15,10 @@ from transformers import (
 
 from nlp_mixup.arguments import ModelArguments
 from nlp_mixup.data import TextData
+from nlp_mixup.models.adapters import add_lora, drawn_at_random, label_settings
 from nlp_mixup.models.text_cnn import TextCNNConfig, TextCNNForSequenceClassification
 from nlp_mixup.models.word_tokenizer import build_word_tokenizer, load_glove
+from nlp_mixup.release import probe_batch
 
 TEXT_CNN, MINILM = "text-cnn", "minilm"
 
@@ -58,12 +59,9 @@ def load_model(args: ModelArguments, data: TextData, tokenizer: PreTrainedTokeni
     Raises:
         ImportError: `minilm` without its extra.
         OSError: the model is neither a folder nor reachable on the Hub.
+        ValueError: LoRA for a model that takes none.
     """
-    labels: dict[str, Any] = {
-        "num_labels": len(data.label_names),
-        "id2label": dict(enumerate(data.label_names)),
-        "label2id": {name: index for index, name in enumerate(data.label_names)},
-    }
+    labels = label_settings(data.label_names)
     if args.model_name_or_path == TEXT_CNN:
         config = TextCNNConfig(vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **labels)
         model = TextCNNForSequenceClassification(config)
@@ -75,22 +73,18 @@ def load_model(args: ModelArguments, data: TextData, tokenizer: PreTrainedTokeni
     if config.get_text_config().pad_token_id is None:
         config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
     # A checkpoint whose head has other classes gives its encoder; transformers reports the new head.
-    model = AutoModelForSequenceClassification.from_pretrained(
-        _source(args), config=config, dtype=torch.float32, ignore_mismatched_sizes=True, **hub
+    model, info = AutoModelForSequenceClassification.from_pretrained(
+        _source(args), config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True, **hub
     )
-    return _with_lora(model, args.lora_rank) if args.lora_rank > 0 else model
-
-
-def _with_lora(model: PreTrainedModel, rank: int) -> Any:
-    """The model with LoRA adapters (Hu et al. 2022), alpha = 2 rank, beside its frozen linear layers; the head is trained."""
-    try:
-        from peft import LoraConfig, TaskType, get_peft_model
-    except ImportError as error:
-        raise ImportError("lora_rank needs the package peft. Type: pip install 'nlp-mixup[combinations]'") from error
-    config = LoraConfig(
-        task_type=TaskType.SEQ_CLS, r=rank, lora_alpha=2 * rank, lora_dropout=0.05, target_modules="all-linear"
+    if args.lora_rank == 0:
+        return model
+    return add_lora(
+        model,
+        args.lora_rank,
+        drawn=drawn_at_random(info),
+        probe=lambda: probe_batch(model, tokenizer),
+        revision=args.model_revision,
     )
-    return get_peft_model(model, config)
 
 
 def _source(args: ModelArguments) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -19,6 +20,9 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from nlp_mixup.models.adapters import is_adapted, load_adapted, model_below
+from nlp_mixup.release import merge_adapters
+
 
 def load_trained(
     name: str,
@@ -35,7 +39,8 @@ def load_trained(
     runs no pickled code.
 
     Args:
-        name: a folder, a run's folder that kept its ``model/``, or the id of a Hub model.
+        name: a folder, a run's folder that kept its ``model/``, or the id of a Hub model. A folder may hold adapters
+            alone, which are merged into the model below them, in float32.
         revision: branch, tag or commit of the Hub model.
         tokenizer_name: where the tokenizer is not the model's own.
         trust_remote_code: run code that the Hub model brings with it.
@@ -46,13 +51,15 @@ def load_trained(
     """
     source = find_model(name)
     hub = {"revision": revision, "trust_remote_code": trust_remote_code}
-    config = _load_config(name, source, "text", hub)
+    config = None if is_adapted(source) else _load_config(name, source, "text", hub)
     with _Loading(tokenizer_name or name, "text"):
         tokenizer = AutoTokenizer.from_pretrained(tokenizer_name or source, **hub)
     if tokenizer.pad_token is None:  # decoders are often published without one
         if tokenizer.eos_token is None:
             raise ValueError(f"The tokenizer of {name} has neither a pad_token nor an eos_token to pad with. Set one.")
         tokenizer.pad_token = tokenizer.eos_token
+    if config is None:
+        return _merged(name, source, "text", hub, tokenizer=tokenizer), tokenizer
     if config.get_text_config().pad_token_id is None:
         config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
     with _Loading(name, "text"):
@@ -84,9 +91,12 @@ def load_trained_on_images(
     """
     source = find_model(name)
     hub = {"revision": revision, "trust_remote_code": trust_remote_code}
-    config = _load_config(name, source, "image", hub)
+    config = None if is_adapted(source) else _load_config(name, source, "image", hub)
     with _Loading(name, "image"):
         processor = AutoImageProcessor.from_pretrained(source, **hub)
+    if config is None:
+        return _merged(name, source, "image", hub, auto_class=AutoModelForImageClassification), processor
+    with _Loading(name, "image"):
         loaded = AutoModelForImageClassification.from_pretrained(
             source, config=config, dtype=dtype, output_loading_info=True, **hub
         )
@@ -105,6 +115,10 @@ def reads_images(name: str, *, revision: str | None = None) -> bool:
     """
     source = find_model(name)
     with _Loading(name, "text or image"):
+        if is_adapted(source):
+            source, revision = model_below(source)
+            if not os.path.isdir(source) and os.path.isabs(source):
+                return False  # loading says that it is gone
         config, _ = PreTrainedConfig.get_config_dict(source, revision=revision)
     architectures = config.get("architectures") or []
     return any("ForImageClassification" in str(architecture) for architecture in architectures)
@@ -126,6 +140,14 @@ def _complete(name: str, model: PreTrainedModel, info: dict[str, Any]) -> PreTra
     return model.eval()
 
 
+def _merged(name: str, source: str, task: str, hub: dict[str, Any], **settings: Any) -> PreTrainedModel:
+    """The plain model of saved adapters and the one below them."""
+    with _Loading(name, task):
+        model = merge_adapters(load_adapted(Path(source), trust_remote_code=hub["trust_remote_code"], **settings))
+    _check_config(name, model.config)
+    return model.eval()
+
+
 def find_model(name: str) -> str:
     """The folder of weights that `name` means, or `name` itself, a Hub id.
 
@@ -138,16 +160,12 @@ def find_model(name: str) -> str:
             raise FileNotFoundError(f"There is no folder {name}. Give a model's folder or the id of a Hub model.")
         return name
     for candidate in (folder, folder / "model"):
-        if (candidate / "config.json").is_file():
+        if (candidate / "config.json").is_file() or is_adapted(candidate):
             return str(candidate)
     if (folder / "metrics.json").is_file():
         raise FileNotFoundError(
             f"{folder} is a run that did not keep its weights. Train it again elsewhere: "
             f"nlp-mixup train {folder / 'arguments.yaml'} --output_dir FOLDER --keep_models last"
-        )
-    if (folder / "adapter_config.json").is_file():
-        raise FileNotFoundError(
-            f"{folder} holds a PEFT adapter alone. Merge it first (merge_and_unload) and save the whole model."
         )
     raise FileNotFoundError(f"{folder} holds no model: there is no config.json. Give the folder of save_pretrained.")
 

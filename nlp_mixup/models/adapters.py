@@ -1,0 +1,291 @@
+"""LoRA adapters (Hu et al. 2022, arXiv 2106.09685): put beside a classifier's layers, and loaded with all that was trained.
+
+Adapters are saved without the model below them, which is loaded anew. Whatever that model does not hold is drawn at
+random when it is loaded: its head, and what its checkpoint lacks of the rest, such as a pooler. So all of that is trained and
+saved with the adapters, and adapters that leave any of it out are refused.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
+from transformers.trainer_utils import align_special_tokens
+
+from nlp_mixup.release import find_head, plain_logits
+
+CONFIG = "adapter_config.json"
+HEADS = ("classifier", "score")  # what PEFT's SEQ_CLS saves of its own accord: every module whose name ends so
+DROPOUTS = (0.05, 0.0)  # PEFT adapts the stacked weights of a mixture of experts without dropout only
+
+
+def add_lora(
+    model: PreTrainedModel,
+    rank: int,
+    *,
+    drawn: Collection[str],
+    probe: Callable[[], Mapping[str, Tensor]],
+    revision: str | None = None,
+) -> Any:
+    """The model with LoRA adapters beside its frozen layers, and what is drawn at random trained whole and saved with them.
+
+    The adapters lie beside every linear layer, alpha = 2 rank, with a dropout of 0.05, or without any where PEFT has none (the
+    stacked weights of a mixture of experts). Layers that share their weight with another, or give
+    more than a product, have none.
+
+    Args:
+        model: the classifier.
+        rank: of the adapters.
+        drawn: names of the parameters that loading drew at random: ``missing_keys`` and ``mismatched_keys``.
+        probe: makes a batch of inputs, on which the head is sought where nothing else tells it from the encoder.
+        revision: of the model below, where it is from the Hub.
+
+    Raises:
+        ImportError: there is no peft.
+        ValueError: the model has no layer that takes an adapter, or what is drawn cannot be saved with adapters.
+    """
+    try:
+        from peft import LoraConfig, TaskType, get_peft_model
+    except ImportError as error:
+        raise ImportError("lora_rank needs the package peft. Type: pip install 'nlp-mixup[combinations]'") from error
+    saved, unadaptable = modules_to_save(model, drawn, probe), _unadaptable(model, probe)
+
+    def config(dropout: float) -> Any:
+        return LoraConfig(
+            task_type=TaskType.SEQ_CLS, r=rank, lora_alpha=2 * rank, lora_dropout=dropout, target_modules="all-linear",
+            exclude_modules=unadaptable or None, modules_to_save=[*saved], revision=revision,
+        )  # fmt: skip
+
+    # Tried on a copy without weights: where PEFT refuses, it leaves the model half changed.
+    reasons = []
+    for dropout in DROPOUTS:
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            empty = type(model)(copy.deepcopy(model.config))
+            try:
+                get_peft_model(empty, config(dropout))
+            except (ValueError, TypeError, NotImplementedError) as error:
+                reasons.append(str(error))
+                continue
+        adapted = get_peft_model(model, config(dropout))
+        if os.path.isdir(base := str(model.name_or_path)):  # the run may be published from another folder
+            adapted.peft_config["default"].base_model_name_or_path = os.path.abspath(base)
+        return adapted
+    nothing = "No modules were targeted" in reasons[-1]
+    reason = "it has no linear layer outside its head" if nothing else reasons[-1].split(". ")[0].strip()
+    raise ValueError(
+        f"lora_rank: model type '{model.config.model_type}' takes no LoRA adapters: {reason}. Train all of its weights: leave "
+        "lora_rank out, or type --lora_rank 0."
+    )
+
+
+def modules_to_save(
+    model: PreTrainedModel, drawn: Collection[str], probe: Callable[[], Mapping[str, Tensor]]
+) -> list[str]:
+    """Names of the modules that adapters have to bring with them: the head, and what loading drew at random.
+
+    The head is all that lies outside the encoder (`PreTrainedModel.base_model`); where nothing does, the layer that makes
+    the class scores (`find_head`).
+
+    Args:
+        model: the classifier.
+        drawn: names of the parameters that loading drew at random.
+        probe: makes a batch of inputs.
+
+    Raises:
+        ValueError: a drawn parameter belongs to a module that holds most of the model.
+    """
+    encoder = next((name for name, module in model.named_children() if module is model.base_model), None)
+    names = set()
+    if encoder is not None:
+        names = {
+            name
+            for name, module in model.named_children()
+            if name != encoder and next(module.parameters(), None) is not None
+        }
+    if not names:
+        names = {find_head(model, probe())}
+    modules = dict(model.named_modules())
+    for parameter in drawn:
+        owner = parameter.rpartition(".")[0]
+        if owner not in modules:  # a buffer's or an older name, which no module has
+            continue
+        if any(owner == name or owner.startswith(f"{name}.") for name in names):
+            continue
+        if any(modules[owner].children()):
+            raise ValueError(
+                f"lora_rank: the checkpoint lacks {parameter}, which is drawn at random, and adapters cannot bring it with them. "
+                "Train all weights: leave lora_rank out, or type --lora_rank 0."
+            )
+        names.add(owner)
+    # PEFT takes every module whose name ends so; those have to be named, or it would also put adapters beside them.
+    names |= {name for name in modules if name and name.endswith((*names, *HEADS))}
+    return sorted(name for name in names if not any(name.startswith(f"{other}.") for other in names))
+
+
+def _unadaptable(model: PreTrainedModel, probe: Callable[[], Mapping[str, Tensor]]) -> list[str]:
+    """Linear layers that no adapter can be merged into, their weight being tied, or put beside, as they give a tuple."""
+    owners = Counter(id(parameter) for _, parameter in model.named_parameters(remove_duplicate=False))
+    linear = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear)}
+    tied = [name for name, module in linear.items() if owners[id(module.weight)] > 1]
+    own = {name: module for name, module in linear.items() if type(module).forward is not nn.Linear.forward}
+    outputs: dict[str, Any] = {}
+
+    def recorder(name: str) -> Callable[..., None]:
+        return lambda module, inputs, output: outputs.update({name: output})
+
+    hooks = [module.register_forward_hook(recorder(name)) for name, module in own.items()]
+    if hooks:
+        plain_logits(model, probe())
+    for hook in hooks:
+        hook.remove()
+    return sorted({*tied, *(name for name, output in outputs.items() if not isinstance(output, Tensor))})
+
+
+def is_adapted(folder: str | Path) -> bool:
+    """Whether a folder holds adapters, not a whole model.
+
+    >>> is_adapted("not-there")
+    False
+    """
+    return (Path(folder) / CONFIG).is_file()
+
+
+def model_below(folder: str | Path) -> tuple[str, str | None]:
+    """The model that saved adapters lie on, and its revision."""
+    config = json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
+    return str(config["base_model_name_or_path"]), config.get("revision")
+
+
+def load_adapted(
+    folder: Path,
+    label_names: Sequence[str] | None = None,
+    *,
+    auto_class: Any = AutoModelForSequenceClassification,
+    tokenizer: Any = None,
+    trust_remote_code: bool = False,
+) -> Any:
+    """Saved adapters on the model below them, in float32 and evaluation mode; nothing of the whole is random.
+
+    Args:
+        folder: of the PEFT model's save_pretrained.
+        label_names: of the classes, which adapters do not hold. Default: those that a run's folder around it names, else
+            those of the model below.
+        auto_class: that the model below is loaded with.
+        tokenizer: of the texts, whose special tokens the Trainer wrote into the configuration that was trained.
+        trust_remote_code: run code that the model below brings with it.
+
+    Raises:
+        FileNotFoundError: the model below is not where it was.
+        ImportError: there is no peft.
+        ValueError: the adapters are damaged, hold no weights for something that would then be random, or are those of
+            another model.
+    """
+    try:
+        from peft import PeftModel
+        from peft.utils import load_peft_weights
+    except ImportError as error:
+        raise ImportError(f"{folder} holds adapters, which need peft. Type: pip install peft") from error
+    try:
+        base, revision = model_below(folder)
+        weights = load_peft_weights(str(folder), device="cpu")
+    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ValueError(
+            f"{folder} cannot be loaded: {_first_line(error)}. Copy its files once more from where they are whole. {_again(folder)}"
+        ) from error
+    below = f"{folder} holds adapters alone, and the model below them"
+    if os.path.isabs(base) and not os.path.isdir(base):
+        raise FileNotFoundError(
+            f"{below} is not there: {base}. Bring that folder back, or write where it is now into base_model_name_or_path of "
+            f"{folder / CONFIG}."
+        )
+    hub = {"revision": revision, "trust_remote_code": trust_remote_code}
+    labels = label_settings(label_names or _run_labels(folder))
+    try:
+        config = AutoConfig.from_pretrained(base, **hub, **labels)
+        if tokenizer is not None and config.get_text_config().pad_token_id is None:
+            config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
+        # The head, whose shape may be another there, comes with the adapters.
+        model, info = auto_class.from_pretrained(
+            base, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True, **hub
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise FileNotFoundError(
+            f"{below}, {base}, cannot be loaded: {_first_line(error)}. Bring it back; {CONFIG} says where it was."
+        ) from error
+    if tokenizer is not None:
+        align_special_tokens(model, tokenizer)
+    if absent := [name for name in drawn_at_random(info) if f"base_model.model.{name}" not in weights]:
+        raise ValueError(
+            f"{folder} has no weights for {_listed(absent)}: {base} lacks them, and so do the adapters, so they would be "
+            f"random. {_again(folder)}"
+        )
+    try:
+        adapted = PeftModel.from_pretrained(model, str(folder))
+        result = adapted.load_adapter(str(folder), "default", torch_device="cpu")  # again, for what it says
+    except KeyError as error:  # of a module to save
+        raise ValueError(_no_weights(folder, error.args)) from error
+    except (ValueError, RuntimeError) as error:  # of a page, the line that names a size
+        reason = next((line for line in str(error).splitlines() if "size mismatch" in line), _first_line(error))
+        raise ValueError(f"{folder} holds the adapters of another model than {base}: {reason.strip()}") from error
+    if result.missing_keys:
+        raise ValueError(_no_weights(folder, result.missing_keys))
+    if result.unexpected_keys:
+        raise ValueError(
+            f"{folder} holds the adapters of another model than {base}, which has no {_listed(result.unexpected_keys)}."
+        )
+    return adapted.eval()
+
+
+def drawn_at_random(info: Mapping[str, Any]) -> list[str]:
+    """The parameters that `from_pretrained` found no weights for, of what ``output_loading_info`` gives."""
+    mismatched = (key if isinstance(key, str) else key[0] for key in info["mismatched_keys"])
+    return sorted({*info["missing_keys"], *mismatched})
+
+
+def label_settings(label_names: Sequence[str] | None) -> dict[str, Any]:
+    """A configuration's three fields that name the classes; none without names.
+
+    >>> label_settings(["no", "yes"])
+    {'num_labels': 2, 'id2label': {0: 'no', 1: 'yes'}, 'label2id': {'no': 0, 'yes': 1}}
+    """
+    if label_names is None:
+        return {}
+    return {
+        "num_labels": len(label_names),
+        "id2label": dict(enumerate(label_names)),
+        "label2id": {name: index for index, name in enumerate(label_names)},
+    }
+
+
+def _run_labels(folder: Path) -> list[str] | None:
+    """The classes of the run whose folder these adapters lie in."""
+    metrics = folder.parent / "metrics.json"
+    return json.loads(metrics.read_text(encoding="utf-8"))["label_names"] if metrics.is_file() else None
+
+
+def _no_weights(folder: Path, names: Collection[str]) -> str:
+    return f"{folder} has no weights for {_listed(names)}, which would be random. {_again(folder)}"
+
+
+def _again(folder: Path) -> str:
+    recipe = folder.parent / "arguments.yaml"
+    name = str(recipe) if recipe.is_file() else "RECIPE"
+    return f"Or train again: nlp-mixup train {name} --keep_models last --output_dir FOLDER"
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line.strip().rstrip(".") for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def _listed(names: Collection[str]) -> str:
+    shown = sorted(names)
+    return ", ".join(shown[:4]) + (f" and {len(shown) - 4} more" if len(shown) > 4 else "")
