@@ -571,8 +571,8 @@ def risk_coverage_figure(
     """Error rate against coverage by arm, with a decision line.
 
     How to read: a line tells how often the model errs if it answers only its most confident share of the rows; lower is
-    better. The marker is where the threshold, chosen on validation rows for the error rate of the dotted line, puts the
-    model on these rows.
+    better. The marker is where the threshold puts the model on these rows: the lowest one at which the 95 % upper limit
+    of the error rate on validation rows is no higher than the dotted line.
 
     Args:
         risks: arm -> (s, n) risks by seed from :func:`nlp_mixup.calibration.risk_coverage`; (n,) for a single seed.
@@ -853,8 +853,8 @@ def _percent(share: float) -> str:
 
 
 def _threshold(confidence: float) -> str:
-    """Two decimals, or as many as tell it from 1."""
-    digits = next((d for d in range(2, 9) if confidence >= 1 or float(f"{confidence:.{d}f}") < 1), 9)
+    """As many decimals as it has, at least two: what is printed is the rule itself."""
+    digits = next((d for d in range(2, 17) if round(confidence, d) == confidence), 17)
     return f"{confidence:.{digits}f}".removeprefix("0")
 
 

@@ -7,7 +7,6 @@ and HTML, `plain` to YAML.
 from __future__ import annotations
 
 import io
-import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,8 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from nlp_mixup.arguments import DataArguments, MixupTrainingArguments, ModelArguments, row_sources
-from nlp_mixup.calibration import reliability_table, risk_coverage, softmax, top_label
+from nlp_mixup.calibration import decision_line, reliability_table, softmax, top_label
+from nlp_mixup.calibration.decision import least_rows
 from nlp_mixup.figures import reliability_figure
 from nlp_mixup.record import BUILT_IN, RunRecord, is_hub_id
 from nlp_mixup.results import installed_versions
@@ -140,7 +140,7 @@ class Decision:
 
     Args:
         target: the error rate that the rule was to keep.
-        threshold: the least score, or None where no threshold keeps the target on the rows it is chosen on.
+        threshold: the least score, of `decision_line`, or None where no threshold keeps the target.
         accepted: rows accepted.
         wrong: wrong ones among them.
         n: rows scored.
@@ -153,8 +153,8 @@ class Decision:
     n: int
 
     def error_interval(self) -> tuple[float, float]:
-        """Wilson's 95 % interval of the error rate among accepted rows."""
-        interval = binomtest(self.wrong, self.accepted).proportion_ci(method="wilson")
+        """The 95 % interval of the error rate among accepted rows (Clopper & Pearson 1934)."""
+        interval = binomtest(self.wrong, self.accepted).proportion_ci(method="exact")
         return float(interval.low), float(interval.high)
 
 
@@ -237,43 +237,10 @@ def decisions_of(record: RunRecord, calibration: str) -> list[Decision]:
         return []
     scored, chosen = record.logits[record.split], record.logits.get("validation", record.logits[record.split])
     divisor = record.temperature.value if calibration == "temperature" and record.temperature else 1.0
-    return [
-        decide(softmax(scored[0].astype(np.float64) / divisor), scored[1], target, threshold)
-        for target in ERROR_TARGETS
-        for threshold in [
-            threshold_for(
-                softmax(chosen[0].astype(np.float64) / divisor), chosen[1], target, at_least=math.ceil(1 / target)
-            )
-        ]
-    ]
-
-
-def threshold_for(probs: NDArray[Any], labels: NDArray[Any], target: float, *, at_least: int = 1) -> float | None:
-    """The least confidence above which at most a share ``target`` of the rows is wrong, rounded up to be printed.
-
-    Args:
-        probs: (n, k) rows that sum to 1.
-        labels: (n,) class indices.
-        target: largest error rate.
-        at_least: rows that it must accept: of fewer than 1 / target, a single error would not be seen to break it.
-
-    Returns:
-        The threshold that accepts most rows, or None where even the surest rows are wrong more often.
-
-    Example:
-        >>> threshold_for(np.array([[0.1, 0.9], [0.2, 0.8], [0.3, 0.7], [0.4, 0.6]]), np.array([1, 1, 0, 1]), 0.3)
-        0.6
-    """
-    confidence, _ = top_label(probs, labels, validate=False)
-    ranked = np.sort(confidence)[::-1]
-    is_last_of_its_value = np.append(ranked[:-1] > ranked[1:], True)
-    keeps = (risk_coverage(probs, labels, validate=False) <= target) & is_last_of_its_value
-    allowed = np.flatnonzero(keeps & (np.arange(1, len(ranked) + 1) >= at_least))
-    if len(allowed) == 0:
-        return None
-    least = float(ranked[allowed[-1]])
-    digits = next((digits for digits in (4, 6, 8) if math.ceil(least * 10**digits) < 10**digits), 0)
-    return math.ceil(least * 10**digits - 1e-9) / 10**digits
+    choice = softmax(chosen[0].astype(np.float64) / divisor)
+    lines = {target: decision_line(choice, chosen[1], max_risk=target) for target in ERROR_TARGETS}
+    scores = softmax(scored[0].astype(np.float64) / divisor)
+    return [decide(scores, scored[1], target, line and line.threshold) for target, line in lines.items()]
 
 
 def decide(probs: NDArray[Any], labels: NDArray[Any], target: float, threshold: float | None) -> Decision:
@@ -485,9 +452,9 @@ def _decision_table(decisions: Sequence[Decision]) -> str:
     for decision in decisions:
         target = f"{decision.target:.0%}"
         if decision.threshold is None:
-            lines.append(_cells([target, "none found", "", ""]))
+            lines.append(_cells([target, f"no threshold keeps {target}", "", ""]))
             continue
-        cells = [target, f"{decision.threshold:g}", f"{decision.accepted / decision.n:.1%}"]
+        cells = [target, str(decision.threshold), f"{decision.accepted / decision.n:.1%}"]
         if decision.accepted:
             low, high = decision.error_interval()
             cells.append(f"{decision.wrong / decision.accepted:.1%} ({low:.1%} to {high:.1%})")
@@ -507,9 +474,11 @@ def _decisions_caption(record: RunRecord, decisions: Sequence[Decision]) -> str:
         )
     else:
         where = f"Thresholds were chosen and scored on the same {decisions[0].n:,} rows, so the errors are optimistic."
+    needed = ", ".join(f"{least_rows(decision.target)} for {decision.target:.0%}" for decision in decisions)
     return (
         "Accept a prediction when its `score` is at least the threshold, and pass the rest to somebody else. "
-        f"{where} A threshold counts only where it accepts enough rows to show such an error: 100 for 1%, 10 for 10%. In "
+        f"{where} A threshold keeps an error where the one-sided 95 % upper limit of the error (Clopper-Pearson) among the "
+        f"rows it accepts is no higher; that takes so many accepted rows, none of them wrong, or more: {needed}. In "
         "brackets: 95 % intervals."
     )
 

@@ -166,7 +166,7 @@ def _risk_coverage(comparison: Comparison) -> Figure:
             [np.concatenate([arrays[f"{split}-{part}"] for arrays in stored]) for part in (RAW, "correct")]
             for split in ("validation", comparison.split)
         )
-        line = decision_line_of_confidences(*chosen_on, max_risk=max_risk)
+        line = decision_line_of_confidences(*chosen_on, max_risk=max_risk, copies=len(stored))
         decisions[arm] = line and accept_above_of_confidences(*measured_on, threshold=line.threshold)
         risks[arm] = np.stack(
             [

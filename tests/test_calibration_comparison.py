@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binom, binomtest
 
 from nlp_mixup.calibration import (
     accept_above,
@@ -12,6 +13,7 @@ from nlp_mixup.calibration import (
     mean_off_label_mass,
     risk_coverage,
 )
+from nlp_mixup.calibration.decision import accept_above_of_confidences, decision_line_of_confidences
 
 # alpha: E[H], E[min], P(min < .01), P(min > .25), off-label mass of 2 and of 10 balanced classes
 TABLE = {
@@ -126,21 +128,43 @@ def columns(confidence):
     return np.stack([1 - np.asarray(confidence), confidence], axis=1)
 
 
+def exact_upper_limit(wrong, n):
+    """The p at which so few errors or fewer have probability .05."""
+    interval = binomtest(wrong, n).proportion_ci(confidence_level=0.9, method="exact")  # two sides of .05
+    return interval.high
+
+
 def test_the_decision_line_by_hand():
-    probs, labels = columns([0.95, 0.9, 0.8, 0.7, 0.6]), [1, 1, 0, 1, 0]
-    assert decision_line(probs, labels, max_risk=0) == (0.9, 0.4, 0.0)
-    # risks 0, 0, 1/3, 1/4, 2/5: at 1/4 the line passes over the 1/3
-    assert decision_line(probs, labels, max_risk=0.25) == (0.7, 0.8, 0.25)
-    assert decision_line(probs, labels, max_risk=1) == (0.6, 1.0, 0.4)
-    assert decision_line(probs, [0, 1, 1, 1, 1], max_risk=0.1) is None
+    # .9: 29 right, the fewest of which 10% can be said, 1 - .05^(1/29) = .0981; .8: one error in 39, .1160
+    probs = columns([0.9] * 29 + [0.8] * 10)
+    labels = [1] * 29 + [0] + [1] * 9
+    assert decision_line(probs, labels, max_risk=0.1) == (0.9, 29 / 39, 0.0)
+    assert decision_line(probs, labels, max_risk=0.12) == (0.8, 1.0, 1 / 39)
+    assert decision_line(probs[1:], labels[1:], max_risk=0.1) is None  # 28 right: .1015
+    assert decision_line(probs, labels, max_risk=0) is None
+    assert decision_line(probs, labels, max_risk=1) == (0.8, 1.0, 1 / 39)
+    # a line passes over rows that do not keep it, to those that do with the rest: one error in 30 is .1486, in 46 .0990
+    probs = columns([0.9] * 29 + [0.8] + [0.7] * 16)
+    assert decision_line(probs, [1] * 29 + [0] + [1] * 16, max_risk=0.1) == (0.7, 1.0, 1 / 46)
+
+
+def test_few_rows_that_look_well_keep_nothing():
+    """Ten sure rows without an error say less than "at most 10%": their true rate may be a quarter."""
+    rng = np.random.default_rng(0)
+    probs, labels = (
+        columns(np.r_[np.full(10, 0.99), rng.uniform(0.5, 0.9, 200)]),
+        np.r_[np.ones(10), np.arange(200) % 2],
+    )
+    assert exact_upper_limit(0, 10) == pytest.approx(0.2589, abs=1e-4)
+    assert decision_line(probs, labels.astype(int), max_risk=0.1) is None
 
 
 def test_tied_rows_are_accepted_together_or_not_at_all():
-    probs = columns([0.9, 0.8, 0.8, 0.8])
-    # the tied three have one error: with them 1 of 4, whatever their order
-    for labels in ([1, 1, 1, 0], [1, 0, 1, 1]):
-        assert decision_line(probs, labels, max_risk=0.24) == (0.9, 0.25, 0.0)
-        assert decision_line(probs, labels, max_risk=0.25) == (0.8, 1.0, 0.25)
+    probs = columns([0.9] * 40 + [0.8] * 3)
+    # the tied three have one error: with them 1 of 43, whose limit is .1057, whatever their order
+    for last in ([1, 1, 0], [0, 1, 1]):
+        assert decision_line(probs, [1] * 40 + last, max_risk=0.105) == (0.9, 40 / 43, 0.0)
+        assert decision_line(probs, [1] * 40 + last, max_risk=0.106) == (0.8, 1.0, 1 / 43)
 
 
 def test_the_decision_line_is_the_best_of_all_thresholds():
@@ -150,11 +174,46 @@ def test_the_decision_line_is_the_best_of_all_thresholds():
     probs = columns(confidence)
     for max_risk in (0.02, 0.1, 0.2, 0.29):
         every = [accept_above(probs, labels, threshold=t) for t in np.unique(confidence)]
-        fitting = [decision for decision in every if decision.risk <= max_risk]
+        counts = [(round(d.risk * d.coverage * 400), round(d.coverage * 400)) for d in every]
+        fitting = [d for d, count in zip(every, counts, strict=True) if exact_upper_limit(*count) <= max_risk]
         best = max(fitting, key=lambda decision: decision.coverage, default=None)
+        assert (best is None) == (max_risk == 0.02)
         assert decision_line(probs, labels, max_risk=max_risk) == best
         if best:
             assert risk_coverage(probs, labels)[round(best.coverage * 400) - 1] == pytest.approx(best.risk)
+
+
+def test_a_lines_true_error_rate_is_above_what_is_borne_in_one_case_of_twenty():
+    rng = np.random.default_rng(0)
+    broken = 0
+    for _ in range(400):
+        confidence = rng.choice([0.55, 0.65, 0.75, 0.85, 0.9, 0.95, 0.99], 300)
+        line = decision_line_of_confidences(confidence, rng.random(300) < confidence, max_risk=0.1)
+        # equal shares: the mean error of the classes from .85 up is .0775, from .75 up .112
+        broken += line is not None and line.threshold < 0.85
+    assert 0 < broken <= binom.ppf(0.999, 400, 0.05)
+
+
+def test_a_threshold_has_as_few_decimals_as_keep_the_row_that_set_it_and_no_other():
+    rng = np.random.default_rng(1)
+    sure = np.r_[rng.uniform(0.99, 1, 60), 0.98765432]
+    for below, threshold in ((0.95, 0.98), (0.9871, 0.9876), (0.98765431, 0.98765432), (0.5, 0.98)):
+        confidence = np.r_[sure, np.full(100, below)]
+        correct = np.r_[np.ones(61, bool), np.zeros(100, bool)]
+        line = decision_line_of_confidences(confidence, correct, max_risk=0.05)
+        assert line.threshold == threshold
+        assert np.array_equal(confidence >= line.threshold, correct)
+        assert accept_above_of_confidences(confidence, correct, threshold=float(str(threshold))) == line
+    near_one = np.r_[np.full(60, 1 - 1e-12), np.full(60, 1 - 2e-12)]
+    line = decision_line_of_confidences(near_one, np.arange(120) < 60, max_risk=0.05)
+    assert (near_one >= line.threshold).sum() == 60
+
+
+def test_several_models_of_the_same_rows_are_no_more_rows():
+    confidence, correct = np.tile([0.9], 60), np.ones(60, bool)
+    assert decision_line_of_confidences(confidence, correct, max_risk=0.05) is not None
+    assert decision_line_of_confidences(confidence, correct, max_risk=0.05, copies=3) is None  # 20 rows
+    assert decision_line_of_confidences(np.tile(confidence, 3), np.ones(180, bool), max_risk=0.05, copies=3) is not None
 
 
 def test_decisions_refuse_bad_risks_and_thresholds():

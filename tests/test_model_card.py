@@ -31,9 +31,9 @@ from transformers import (
 )
 
 from nlp_mixup import MixupTrainer
-from nlp_mixup.calibration import Temperature, softmax
+from nlp_mixup.calibration import Temperature, decision_line, softmax
 from nlp_mixup.data import DEMO
-from nlp_mixup.model_card import Released, decide, inert, model_card, plain, threshold_for
+from nlp_mixup.model_card import Released, decide, decisions_of, inert, model_card, plain
 from nlp_mixup.models.loading import MINILM, TEXT_CNN
 from nlp_mixup.push import prepare_metrics, prepare_model, prepare_run
 from nlp_mixup.record import BUILT_IN, public_settings, read_record, scored_record
@@ -109,29 +109,34 @@ def test_front_matter_stays_valid_and_says_the_same_whatever_the_data_is_called(
     }  # fmt: skip
 
 
-def test_thresholds_and_what_they_do_by_hand():
-    # Confidence .9 right, .8 wrong, .8 right, .7 right, .6 wrong: the two rows of .8 go together.
+def test_what_a_threshold_does_by_hand():
+    # Confidence .9 right, .8 wrong, .8 right, .7 right, .6 wrong.
     confidence = np.array([0.9, 0.8, 0.8, 0.7, 0.6])
     probs, labels = np.stack([confidence, 1 - confidence], axis=1), np.array([0, 1, 0, 0, 1])
-    assert threshold_for(probs, labels, 0.0) == 0.9
-    assert threshold_for(probs, labels, 0.2) == 0.9  # errors: 0, 1/3 of three, 1/4 of four, 2/5 of five
-    assert threshold_for(probs, labels, 0.25) == 0.7
-    assert threshold_for(probs, labels, 0.4) == 0.6
-    assert threshold_for(probs[1:2], labels[1:2], 0.1) is None
-    assert threshold_for(probs, labels, 0.0, at_least=2) is None
-    assert threshold_for(probs, labels, 0.25, at_least=4) == 0.7
     decision = decide(probs, labels, 0.25, 0.7)
     assert (decision.accepted, decision.wrong, decision.n) == (4, 1, 5)
     low, high = decision.error_interval()
-    assert (round(low, 3), round(high, 3)) == (0.046, 0.699)  # Wilson's interval of 1 in 4
+    assert (round(low, 3), round(high, 3)) == (0.006, 0.806)  # Clopper and Pearson's of 1 in 4: 1 - .975^(1/4) = .0063
 
 
-def test_a_threshold_is_rounded_up_so_that_what_is_printed_is_the_rule():
-    probs = np.array([[0.98765432, 0.01234568], [0.9, 0.1]])
-    threshold = threshold_for(probs, np.array([0, 1]), 0.0)
-    assert threshold == 0.9877
-    nearly = np.array([[0.99999, 0.00001], [0.9, 0.1]])
-    assert threshold_for(nearly, np.array([0, 1]), 0.0) == 0.99999
+def test_a_few_sure_rows_keep_no_target_and_a_printed_threshold_keeps_its_row(tmp_path):
+    write_run(tmp_path / "run")
+    record = read_record(tmp_path / "run")
+    least = 0.99999876
+    sure = np.log(np.r_[np.full(59, 0.9999999), least] / (1 - np.r_[np.full(59, 0.9999999), least]))
+    table = np.zeros((160, 2))
+    table[:60, 0], table[60:, 0] = sure, 1.0
+    labels = np.arange(160) // 60 % 2  # 60 right, then 60 wrong and 40 right
+    record = replace(record, logits=dict.fromkeys(("validation", "test"), (table, labels)))
+    decisions = {decision.target: decision for decision in decisions_of(record, "raw")}
+    assert [decisions[target].threshold is None for target in (0.01, 0.02, 0.05, 0.1)] == [True, True, False, False]
+    assert (decisions[0.05].accepted, decisions[0.05].wrong) == (60, 0)  # all sure ones, the least sure among them
+    text = str(model_card(record, replace(RELEASED, folded=False)))
+    assert "| 1% | no threshold keeps 1% |" in text
+    printed = float(next(line for line in text.splitlines() if line.startswith("| 5% |")).split("|")[2])
+    assert printed == decisions[0.05].threshold <= least
+    assert "rows it accepts is no higher" in text
+    assert "or more: 299 for 1%, 149 for 2%, 59 for 5%, 29 for 10%" in text
 
 
 def test_decisions_are_chosen_on_validation_and_scored_on_test(tmp_path):
@@ -144,11 +149,11 @@ def test_decisions_are_chosen_on_validation_and_scored_on_test(tmp_path):
     record = replace(record, logits=logits)
     text = str(model_card(record, RELEASED))
     probs = {split: softmax(logits.astype(float) / divisor) for split, (logits, _) in record.logits.items()}
-    threshold = threshold_for(probs["validation"], record.logits["validation"][1], 0.10, at_least=10)
+    threshold = decision_line(probs["validation"], record.logits["validation"][1], max_risk=0.10).threshold
     decision = decide(probs["test"], record.logits["test"][1], 0.10, threshold)
     assert 0.5 < decision.accepted / decision.n < 1
     share = f"{decision.accepted / decision.n:.1%}"
-    assert f"| 10% | {threshold:g} | {share} | " in text
+    assert f"| 10% | {threshold} | {share} | " in text
     assert "chosen on the 400 validation rows" in text
 
 
