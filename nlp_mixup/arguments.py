@@ -46,10 +46,15 @@ class DataArguments:
     label_column: str = field(
         default="label", metadata={"help": "Column that holds the class: integers, or names as strings."}
     )
+    drop_blank: bool = field(
+        default=False,
+        metadata={"help": "Leave out rows whose text, image or label is missing or blank, in place of refusing them."},
+    )
     validation_fraction: float = field(
         default=0.1,
         metadata={
-            "help": "Share of the training rows set aside, stratified by label, when no validation split is given."
+            "help": "Share of the training rows set aside, stratified by label, when no validation split is given. Equal "
+            "rows stay on one side."
         },
     )
     max_length: int = field(

@@ -146,6 +146,8 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
         run = Run(arguments, arm)
         if not run.is_done:
             prepared = prepare(arguments)
+            if prepared.rows.notes:
+                say(arguments, prepared.rows.paragraph)
             trainer = run.build_trainer(prepared)
             run.lock()
     if run.is_done:
@@ -194,7 +196,10 @@ def compare_command(name: str, seeds: list[int] | None, arms: list[str] | None, 
         say(run.arguments, f"[{number + 1}/{len(missing)}] {run.arm}, seed {run.seed}{left}")
         with user_errors():
             if prepared is None or not prepared.serves(run.arguments):
+                told = prepared.rows.paragraph if prepared else ""
                 prepared = prepare(run.arguments)
+                if prepared.rows.notes and prepared.rows.paragraph != told:
+                    say(run.arguments, prepared.rows.paragraph)
             trainer = run.build_trainer(prepared)
             run.lock()
         if not run.is_done:  # by another command meanwhile

@@ -11,7 +11,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets.fingerprint import Hasher
 
-from nlp_mixup.rows import EXTENSIONS, Rows, Source, existing_file, listing, read_rows, shorten
+from nlp_mixup.row_checks import GIVEN, HASH, Facts, Hashes, facts_of, text_hashes
+from nlp_mixup.rows import EXTENSIONS, PLACE, TEXTS, Rows, Source, existing_file, listing, read_rows, shorten
 
 if TYPE_CHECKING:  # transformers imports torch, which nothing in this file needs
     from transformers import PreTrainedTokenizerBase
@@ -53,11 +54,15 @@ class TextData:
             ``text_pair`` for tasks on pairs, and ``label``, a `ClassLabel` with ids 0..K-1.
         label_names: The K names, in the order of the ids.
         out_of_classes: The test rows of the classes that ``ood_classes`` takes out, without labels.
+        facts: What tells equal rows of the splits, by split.
+        drawn: Whether validation was drawn from train.
     """
 
     splits: datasets.DatasetDict
     label_names: list[str]
     out_of_classes: datasets.Dataset | None = None
+    facts: dict[str, Facts] = field(default_factory=dict)
+    drawn: bool = False
 
     @property
     def num_labels(self) -> int:
@@ -70,7 +75,8 @@ def load_text_data(args: DataArguments) -> TextData:
 
     ``train_file`` means local files only, whatever ``dataset_name`` says; ``validation_file`` or
     ``test_file`` alone replace that split of the named data set. Without a validation split, one is drawn
-    from train, stratified; a class with a single row keeps it in train. A test split is never made.
+    from train, stratified; a class with a single row keeps it in train, and rows with equal texts stay on one side. A
+    test split is never made.
 
     Class ids: integers stay as they are and must be 0..K-1; names are numbered in the sorted order of those
     in train. Integers get their names from a `ClassLabel` feature, else from a column ``label_name``, else
@@ -98,19 +104,26 @@ def load_text_data(args: DataArguments) -> TextData:
         rows, out_of_classes = take_out(rows, args.ood_classes)
 
     tables, label_names = class_tables(rows, sources["train"], args)
-    return text_data(tables, label_names, args, out_of_classes)
+    return replace(text_data(tables, label_names, args, out_of_classes), drawn="validation" not in rows)
 
 
-def class_tables(rows: dict[str, Rows], source: Source, args: DataArguments) -> tuple[dict[str, pa.Table], list[str]]:
+def class_tables(
+    rows: dict[str, Rows],
+    source: Source,
+    args: DataArguments,
+    hashes_of: Callable[[pa.Table], Hashes] | None = text_hashes,
+) -> tuple[dict[str, pa.Table], list[str]]:
     """Gives every split class ids for labels, draws a validation split where there is none, and then the label noise.
 
     Args:
         rows: ``train`` and the other splits, as read.
         source: Of train; a file may have names of the classes beside it.
         args: ``validation_fraction``, ``label_noise`` and ``data_split_seed``.
+        hashes_of: alike for equal rows, which a drawn split keeps together; None where that is not known.
 
     Returns:
-        The splits, each with its own columns and ``label``; and the names of the classes.
+        The splits, each with its own columns and ``label``, and where there is noise the labels before it as `GIVEN`; and
+        the names of the classes.
 
     Raises:
         ValueError: What is wrong with the labels, where it is, and what to type.
@@ -136,16 +149,25 @@ def class_tables(rows: dict[str, Rows], source: Source, args: DataArguments) -> 
     if "validation" not in tables:
         labels = tables["train"]["label"].to_numpy()
         size = max(1, round(args.validation_fraction * len(labels)))
-        chosen = stratified_rows(labels, size, args.data_split_seed, keep=1)
+        groups = None
+        if hashes_of is not None:
+            tables["train"] = hashed(tables["train"], hashes_of)
+            groups = tables["train"][HASH].to_numpy()
+        chosen = stratified_rows(labels, size, args.data_split_seed, keep=1, groups=groups)
         if len(chosen) == 0:
             raise ValueError(
-                f"{train.source} has one row of each class, so no validation split can be drawn from it. "
-                f"Type --validation_file FILE."
+                f"{train.source} has one row of each class, equal ones counted once, so no validation split can be drawn from "
+                f"it. Type --validation_file FILE."
             )
         tables["validation"] = tables["train"].take(chosen)
         tables["train"] = tables["train"].take(np.setdiff1d(np.arange(len(labels)), chosen))
     _add_noise(tables, len(label_names), args)
     return tables, label_names
+
+
+def hashed(table: pa.Table, hashes_of: Callable[[pa.Table], Hashes] = text_hashes) -> pa.Table:
+    """The table with the column `HASH`."""
+    return table if HASH in table.column_names else table.append_column(HASH, pa.array(hashes_of(table)))
 
 
 def _add_noise(tables: dict[str, pa.Table], num_labels: int, args: DataArguments) -> None:
@@ -156,7 +178,8 @@ def _add_noise(tables: dict[str, pa.Table], num_labels: int, args: DataArguments
         if split in tables:
             labels = tables[split]["label"].to_numpy()
             noisy = redraw_labels(labels, num_labels, args.label_noise, args.data_split_seed + number)
-            tables[split] = tables[split].drop_columns(["label"]).append_column("label", pa.array(noisy))
+            given = [*(GIVEN if name == "label" else name for name in tables[split].column_names)]
+            tables[split] = tables[split].rename_columns(given).append_column("label", pa.array(noisy))
 
 
 def redraw_labels(labels: np.ndarray, num_labels: int, share: float, seed: int) -> np.ndarray:
@@ -263,16 +286,17 @@ def text_data(
     out_of_classes: datasets.Dataset | None = None,
 ) -> TextData:
     """Tables of texts and class ids as splits, each at most ``max_train_samples`` or ``max_eval_samples`` long."""
+    tables = {split: hashed(subset(tables[split], split, args)) for split in SPLIT_NAMES if split in tables}
     names = next(iter(tables.values())).column_names
-    features = {name: datasets.Value("string") for name in names if name != "label"}
+    features: dict[str, Any] = {name: datasets.Value("string") for name in TEXTS if name in names}
     features["label"] = datasets.ClassLabel(names=label_names)
     info = datasets.DatasetInfo(features=datasets.Features(features))
     splits = {
-        split: datasets.Dataset(subset(tables[split], split, args), info, datasets.NamedSplit(split))
-        for split in SPLIT_NAMES
-        if split in tables
+        split: datasets.Dataset(table.select(list(features)), info, datasets.NamedSplit(split))
+        for split, table in tables.items()
     }
-    return TextData(datasets.DatasetDict(splits), label_names, out_of_classes)
+    facts = {split: facts_of(table) for split, table in tables.items()}
+    return TextData(datasets.DatasetDict(splits), label_names, out_of_classes, facts)
 
 
 def tokenize(data: TextData, tokenizer: PreTrainedTokenizerBase, *, max_length: int) -> datasets.DatasetDict:
@@ -320,8 +344,19 @@ def tokenize(data: TextData, tokenizer: PreTrainedTokenizerBase, *, max_length: 
     return datasets.DatasetDict(tokenized)
 
 
-def stratified_rows(labels: np.ndarray, size: int, seed: int, *, keep: int = 0, at_least: int = 0) -> np.ndarray:
+def stratified_rows(
+    labels: np.ndarray,
+    size: int,
+    seed: int,
+    *,
+    keep: int = 0,
+    at_least: int = 0,
+    groups: np.ndarray | None = None,
+) -> np.ndarray:
     """Draws rows at random so that each class gets its share, to within one row (largest remainder).
+
+    With groups, all rows of a group are drawn or none; the classes' shares are then met as nearly as that allows. Where
+    every row is a group of its own, the same rows are drawn as without.
 
     >>> labels = np.array([0] * 80 + [1] * 20)
     >>> np.bincount(labels[stratified_rows(labels, 10, seed=13)]).tolist()
@@ -333,6 +368,7 @@ def stratified_rows(labels: np.ndarray, size: int, seed: int, *, keep: int = 0, 
         seed: Seed of the draw, which is the same on every machine and for every numpy.
         keep: So many rows of each class are never drawn.
         at_least: So many rows of each class are drawn, where the class has them.
+        groups: (n,) what is alike for the rows of a group.
 
     Returns:
         Sorted indices into `labels`: `size` of them, or fewer where `keep` leaves no more.
@@ -347,8 +383,39 @@ def stratified_rows(labels: np.ndarray, size: int, seed: int, *, keep: int = 0, 
     while take.sum() > size and (take > floor).any():
         take[np.argmax(np.where(take > floor, take - share, -np.inf))] -= 1
     random = np.random.RandomState(seed)  # its stream is frozen; that of default_rng may change
-    drawn = [random.permutation(np.flatnonzero(labels == label))[:n] for label, n in enumerate(take)]
-    return np.sort(np.concatenate(drawn))
+    orders = [random.permutation(np.flatnonzero(labels == label)) for label in range(len(counts))]
+    if groups is not None and len(np.unique(groups)) < len(groups):
+        return _grouped_rows(labels, orders, take, room, groups)
+    return np.sort(np.concatenate([order[:n] for order, n in zip(orders, take, strict=True)]))
+
+
+def _grouped_rows(
+    labels: np.ndarray, orders: list[np.ndarray], take: np.ndarray, room: np.ndarray, groups: np.ndarray
+) -> np.ndarray:
+    """Whole groups in the order of their rows, as near to `take` rows of each class as they come, within `room`."""
+    which = np.unique(groups, return_inverse=True)[1]
+    members = np.split(np.argsort(which, kind="stable"), np.cumsum(np.bincount(which))[:-1])
+    taken, chosen = np.zeros_like(take), np.zeros(len(labels), bool)
+    for may_exceed in (False, True):  # what fits, and then what comes nearer than it was
+        for label, order in enumerate(orders):
+            for row in order:
+                if taken[label] >= take[label]:
+                    break
+                if chosen[row]:
+                    continue
+                group = members[which[row]]
+                after = taken + np.bincount(labels[group], minlength=len(take))
+                is_possible = (after <= (room if may_exceed else np.minimum(take, room))).all()
+                gain = np.abs(taken - take).sum() - np.abs(after - take).sum()
+                if is_possible and (gain > 0 or (gain == 0 and taken[label] == 0)):
+                    taken = after
+                    chosen[group] = True
+    if not chosen.any() and take.any():  # groups are large beside the share that is asked for: one of the smallest
+        rows = np.concatenate(orders)
+        for row in rows[np.argsort([len(members[which[row]]) for row in rows], kind="stable")]:
+            if (np.bincount(labels[members[which[row]]], minlength=len(take)) <= room).all():
+                return members[which[row]]
+    return np.flatnonzero(chosen)
 
 
 def check_settings(args: DataArguments) -> None:
@@ -486,7 +553,7 @@ def take_out(rows: dict[str, Rows], classes: list[str]) -> tuple[dict[str, Rows]
         table = table.append_column("label", labels.cast(pa.string()))
         is_out = pc.is_in(table["label"], pa.array(classes))
         found |= set(pc.unique(table["label"].filter(is_out)).to_pylist())
-        texts = table.filter(is_out).drop_columns(["label"])
+        texts = table.filter(is_out).drop_columns(["label", *({PLACE} & set(table.column_names))])
         names = [name for name in part.label_names if name not in classes] if part.label_names else None
         kept[split] = Rows(table.filter(pc.invert(is_out)), part.source, names)
     if missing := sorted(set(classes) - found):

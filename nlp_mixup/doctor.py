@@ -41,6 +41,7 @@ from nlp_mixup.label_map import match_labels
 from nlp_mixup.models.trained import load_trained, reads_images
 from nlp_mixup.recipe import fields_of, load_recipe, parse_fields, tokens_of
 from nlp_mixup.results import write_atomically
+from nlp_mixup.row_checks import judged_rows, trained_rows
 from nlp_mixup.rows import shorten
 
 
@@ -89,7 +90,16 @@ class DoctorArguments:
 ARGUMENT_CLASSES: tuple[Any, ...] = (DataArguments, DoctorArguments)
 # Settings of a run that say how any rows are read and scored ...
 READING = (
-    *("task", "text_column", "text_pair_column", "label_column", "max_length", "image_column", "image_size"),
+    *(
+        "drop_blank",
+        "task",
+        "text_column",
+        "text_pair_column",
+        "label_column",
+        "max_length",
+        "image_column",
+        "image_size",
+    ),
     *("data_split_seed", "n_bins"),
 )
 # ... and those that say which rows the run itself was scored on.
@@ -109,6 +119,7 @@ class Subject:
         label_map: data label -> the model's class, as they were matched.
         data_collator: makes a batch of rows.
         notes: what a reader should know of how the rows were read.
+        trained_on: split -> how many of its rows the model was trained on; see `nlp_mixup.row_checks.RowReport`.
     """
 
     model: Any
@@ -118,6 +129,7 @@ class Subject:
     label_map: dict[str, str]
     data_collator: Callable[[list[Any]], dict[str, Any]]
     notes: list[str]
+    trained_on: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,10 +207,13 @@ def prepare_texts(model: str, data: DataArguments, options: DoctorArguments) -> 
         dtype=dtype_of(options),
     )
     classes, label_map, tables = match_classes(network, held_out, data, options)
-    splits = tokenize(text_data(tables, classes, data), tokenizer, max_length=data.max_length)
+    texts = text_data(tables, classes, data)
+    splits = tokenize(texts, tokenizer, max_length=data.max_length)
     longest = min(data.max_length, tokenizer.model_max_length)
     full = sum(len(ids) >= longest for split in splits.values() for ids in split["input_ids"])
     total = sum(map(len, splits.values()))
+    trained, unknown = trained_rows(model)
+    rows = judged_rows(texts.facts, classes, trained, noun="pair of texts" if data.text_pair_column else "text")
     cut = f"{full:,} of {total:,} rows fill {longest} tokens and may have been cut: see --max_length."
     return Subject(
         model=network,
@@ -207,7 +222,8 @@ def prepare_texts(model: str, data: DataArguments, options: DoctorArguments) -> 
         label_names=classes,
         label_map=label_map,
         data_collator=DataCollatorWithPadding(tokenizer),
-        notes=[cut] if full else [],
+        notes=[*([cut] if full else []), *([unknown] if unknown else []), *rows.notes],
+        trained_on=rows.trained_on,
     )
 
 
@@ -370,6 +386,8 @@ def print_evaluation(evaluation: Evaluation, options: DoctorArguments) -> None:
     for cells in zip(*(column[1:] for column in (heading, *columns)), strict=True):
         table.add_row(*cells)
     _say(console, _title(evaluation))
+    for line in _warnings(evaluation):
+        _say(console, f"Warning: {line}")
     console.print(table)
     for line in (_legend(evaluation), "", *record["advice"], *(f"Note: {note}" for note in evaluation.notes)):
         _say(console, line)
@@ -388,6 +406,11 @@ def _title(evaluation: Evaluation) -> str:
         f"{evaluation.model} on {source}: {evaluation.split}, n = {scores['n']:,}, "
         f"{len(evaluation.subject.label_names)} classes"
     )
+
+
+def _warnings(evaluation: Evaluation) -> list[str]:
+    """What takes the worth from the numbers below it: rows that the model was trained on."""
+    return [found["note"] for found in evaluation.subject.trained_on.values()]
 
 
 def _columns(evaluation: Evaluation) -> list[list[str]]:
@@ -463,6 +486,7 @@ def as_record(evaluation: Evaluation) -> dict[str, Any]:
         "rows_needed": diagnosis.rows_needed,
         "class_shares": diagnosis.class_shares.tolist(),
         "mixup_alpha": diagnosis.alpha,
+        "trained_on": evaluation.subject.trained_on,
         "advice": advice(diagnosis),
         "notes": evaluation.notes,
     }
@@ -489,6 +513,7 @@ def write_files(evaluation: Evaluation, record: dict[str, Any], folder: Path) ->
     lines = [
         f"# {_escape(_title(evaluation))}",
         "",
+        *(f"**{_escape(line)}**\n" for line in _warnings(evaluation)),
         *(f"| {' | '.join(cells)} |" for cells in zip(*columns, strict=True)),
         "",
         _escape(_legend(evaluation)),
@@ -498,7 +523,7 @@ def write_files(evaluation: Evaluation, record: dict[str, Any], folder: Path) ->
         "![Reliability diagrams](reliability.png)",
         "",
     ]
-    lines.insert(3, "|" + "---|" * len(columns))
+    lines.insert(3 + len(_warnings(evaluation)), "|" + "---|" * len(columns))
     write_atomically(folder / "evaluation.md", "\n".join(lines))
     write_atomically(folder / "evaluation.json", json.dumps(record, indent=1) + "\n")
 

@@ -33,6 +33,7 @@ from nlp_mixup.ood import load_ood_texts, tokenize_ood
 from nlp_mixup.recipe import RunArguments, load_recipe, parse_arguments, settings_of
 from nlp_mixup.record import local_settings
 from nlp_mixup.results import BrokenRun, differing_settings, read_run, write_atomically, write_npz, write_run
+from nlp_mixup.row_checks import TRAINED, RowReport, npy, report_rows, trained_rows
 from nlp_mixup.scoring import score_run
 from nlp_mixup.trainer import MixupTrainer
 from nlp_mixup.verification import Probe, chosen_rows, probe_of, write_probe
@@ -58,6 +59,7 @@ class Prepared:
         load_model: a model whose new weights come from torch's global generator.
         trainer_class: what makes its trainer, from the arguments of `Trainer`.
         digests: split -> a hash of what its rows say; a streamed split has none.
+        rows: what there is to say of the rows, and the hashes of those that are trained on.
     """
 
     arguments: RunArguments
@@ -69,6 +71,7 @@ class Prepared:
     load_model: Callable[[ModelArguments], PreTrainedModel]
     trainer_class: Callable[..., Trainer]
     digests: dict[str, str] = field(default_factory=dict)
+    rows: RowReport = field(default_factory=RowReport)
 
     def serves(self, arguments: RunArguments) -> bool:
         return (self.arguments.data, self.arguments.model) == (arguments.data, arguments.model)
@@ -100,6 +103,13 @@ def prepare_texts(arguments: RunArguments) -> Prepared:
         load_model=lambda model_arguments: load_model(model_arguments, data, tokenizer),
         trainer_class=MixupTrainer,
         digests={split: digest(rows) for split, rows in splits.items()},
+        rows=report_rows(
+            data.facts,
+            data.label_names,
+            noun="pair of texts" if arguments.data.text_pair_column else "text",
+            drawn=data.drawn,
+            base=trained_rows(arguments.model.model_name_or_path)[0],
+        ),
     )
 
 
@@ -195,6 +205,9 @@ class Run:
         if is_main:
             (self.folder / "metrics.json").unlink(missing_ok=True)  # of a broken run: no longer done
             write_atomically(self.folder / "arguments.yaml", self._arguments_yaml())
+            (self.folder / TRAINED).unlink(missing_ok=True)
+            if prepared.rows.hashes is not None:
+                write_atomically(self.folder / TRAINED, npy(prepared.rows.hashes))
             write_atomically(self.folder / ROWS, json.dumps(prepared.digests, indent=2) + "\n")
         output = trainer.train(resume_from_checkpoint=last_complete_checkpoint(self.folder))
 
@@ -226,6 +239,8 @@ class Run:
                 **scored.metrics,
                 "label_names": prepared.label_names,
                 "digests": prepared.digests,
+                "row_notes": prepared.rows.notes,
+                "trained_on": prepared.rows.trained_on,
                 "world_size": trainer.args.world_size,
                 "train_runtime": output.metrics["train_runtime"],
                 "local": local_settings(self.settings),

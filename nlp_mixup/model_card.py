@@ -431,6 +431,8 @@ def _scores_caption(record: RunRecord, released: Released, row: Mapping[str, Any
             f" Of all labels, those of the scored rows among them, {100 * redrawn:g}% were redrawn at random over the classes "
             "(`label_noise`): the scores are those against such labels."
         )
+    if trained_on := record.metrics.get("trained_on", {}).get(split):
+        note += f" **{inert(trained_on['note'], limit=400)}**"
     return (
         f"Measured on the {row['n']:,} {held_out} rows of the split `{split}`{of}, seed {record.metrics['seed']}. In brackets: 95 % "
         f"intervals over resampled rows. ECE, OE and MCE use {row['n_bins']} bins of the winning score, {EDGES}.{note}"
@@ -545,6 +547,8 @@ def _training(record: RunRecord, released: Released, source: Mapping[str, str | 
     when = "" if stored else " when it was released"
     lines.append(f"versions{when}: {', '.join(f'{name} {inert(version)}' for name, version in named.items())}")
     text = "\n".join(f"- {line}" for line in lines)
+    if notes := metrics.get("row_notes"):
+        text += f"\n\nAbout the rows: {' '.join(inert(note, limit=400) for note in notes)}"
     if not settings.keys() & {"dataset_name", "train_file"}:  # trained by a script, whose data and model are its own
         return f"{text}\n\nThe trainer's settings are in `arguments.yaml`."
     return (

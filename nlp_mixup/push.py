@@ -205,7 +205,8 @@ def prepare_model(
     (partial / MARKER).touch()
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
-    return Upload(repo_id, "model", {path.as_posix(): folder / path for path in files}, note)
+    told = [note, *(found["note"] for found in record.metrics.get("trained_on", {}).values())]
+    return Upload(repo_id, "model", {path.as_posix(): folder / path for path in files}, "\n".join(told))
 
 
 def _run_probe(run_folder: Path, record: RunRecord) -> Probe:

@@ -80,6 +80,7 @@ def write_report(output_dir: Path) -> Path:
         for run in results.all_runs
         if run.metrics["temperature_note"]
     ]
+    notes += [note for note in results.all_runs[0].metrics.get("row_notes", ())]
     _print(comparison, scores, verdicts)
     for line in (*results.skipped, *notes):
         print(f"Note: {line}")
@@ -150,6 +151,8 @@ def print_run(folder: Path) -> None:
         print(f"{split}: {by_calibration[RAW]}")
     if run.metrics["temperature_note"]:
         print(f"Note: {run.metrics['temperature_note']}")
+    for found in run.metrics.get("trained_on", {}).values():
+        print(f"Note: {found['note']}")
     figure = reliability_figure({run.arm: pooled_table([run], run.last_split, RAW)})
     write_atomically(folder / "reliability.png", _png(figure))
     print(f"Run: {folder}")

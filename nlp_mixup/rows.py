@@ -30,13 +30,15 @@ logger = logging.getLogger(__name__)
 EXTENSIONS = (".csv", ".jsonl", ".json", ".parquet")
 
 Source: TypeAlias = Path | datasets.Dataset
+TEXTS = ("text", "text_pair")  # columns of a split as read ...
+PLACE = "__place__"  # ... and where each of its rows stands, in words
 _ONE_CLASS = "Accepted is one class a row: whole numbers 0..K-1, or names. Type --label_column NAME."
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
 class Rows:
-    """A split as read: strings in ``text`` (and ``text_pair``), names or int64 in ``label``."""
+    """A split as read: strings in ``text`` (and ``text_pair``) and in `PLACE`, names or int64 in ``label``."""
 
     table: pa.Table
     source: str
@@ -51,12 +53,54 @@ def read_rows(source: Source, split: str, args: DataArguments) -> Rows:
     opened = _open(source, f"{args.dataset_name} ({split})")
     _check_columns(opened.name, opened.columns, wanted)
     names_column = ["label_name"] if args.label_column == "label" and "label_name" in opened.columns else []
-    table = opened.read(list(dict.fromkeys([*wanted.values(), *names_column])))
+    table = with_places(opened.read(list(dict.fromkeys([*wanted.values(), *names_column]))), opened.first_row)
+    if args.drop_blank:
+        table = drop_blank(table, list(wanted.values()), opened.name)
     checked = {role: _checked(opened, table, role, column) for role, column in wanted.items()}
     for column in names_column:
         checked[column] = table[column]
+    checked[PLACE] = table[PLACE]
     feature = opened.features.get(args.label_column)
     return Rows(pa.table(checked), opened.name, feature.names if isinstance(feature, datasets.ClassLabel) else None)
+
+
+def with_places(table: pa.Table, first_row: int) -> pa.Table:
+    """The table with `PLACE`: "row 2" is the first of a CSV file, whose header is row 1."""
+    if PLACE in table.column_names:
+        table = table.drop_columns([PLACE])
+    return table.append_column(PLACE, pa.array([f"row {row}" for row in range(first_row, first_row + len(table))]))
+
+
+def blank_rows(table: pa.Table, columns: list[str]) -> np.ndarray:
+    """The rows with a column that is missing, empty or all blanks.
+
+    >>> blank_rows(pa.table({"a": ["x", " ", None, "y"], "b": [1, 2, 3, None]}), ["a", "b"])
+    array([1, 2, 3])
+    """
+    blank = np.zeros(len(table), bool)
+    for column in columns:
+        values = table[column]
+        blank |= pc.is_null(values).to_numpy()
+        if _is_string(values.type):
+            trimmed = pc.utf8_trim_whitespace(values.cast(pa.string()))
+            blank |= pc.fill_null(pc.equal(trimmed, ""), False).to_numpy()
+    return np.flatnonzero(blank)
+
+
+def drop_blank(table: pa.Table, columns: list[str], name: str) -> pa.Table:
+    """The table without its blank rows, of which the log tells.
+
+    Raises:
+        ValueError: no row is left.
+    """
+    blank = blank_rows(table, columns)
+    if len(blank) == 0:
+        return table
+    if len(blank) == len(table):
+        raise ValueError(f"{name}: all {len(table)} rows are blank, so that --drop_blank leaves none. Check the file.")
+    first = table[PLACE][int(blank[0])]
+    logger.warning("%s: %d of %d rows are blank and left out (%s).", name, len(blank), len(table), first)
+    return table.take(np.setdiff1d(np.arange(len(table)), blank))
 
 
 def read_texts(path: Path, args: DataArguments, where: tuple[str, str] | None = None) -> pa.Table:
@@ -67,8 +111,12 @@ def read_texts(path: Path, args: DataArguments, where: tuple[str, str] | None = 
     opened = _open(path, str(path))
     _check_columns(opened.name, opened.columns, wanted)
     _check_choice(opened.name, opened.columns, where)
-    table = opened.read(list(dict.fromkeys([*wanted.values(), *(where[:1] if where else ())])))
+    table = with_places(
+        opened.read(list(dict.fromkeys([*wanted.values(), *(where[:1] if where else ())]))), opened.first_row
+    )
     table = choose_rows(table, str(path), where)
+    if args.drop_blank:
+        table = drop_blank(table, list(wanted.values()), opened.name)
     return pa.table({role: _checked(opened, table, role, column) for role, column in wanted.items()})
 
 
@@ -263,7 +311,7 @@ def _complete(column: pa.ChunkedArray, where: str, first_row: int) -> pa.Chunked
         header = " (the header is row 1)" if first_row == 2 else ""
         raise ValueError(
             f"{where} is missing in {len(rows)} of {len(column)} rows: row {shorten(rows)}{header}. Fill or "
-            f'remove these rows; an empty text is written "".'
+            f'remove these rows, or leave them out: --drop_blank; an empty text is written "".'
         )
     return column
 
@@ -293,7 +341,7 @@ def _check_labels(column: pa.ChunkedArray, feature: Any, where: str, first_row: 
     column = column.cast(pa.string())
     blank = np.flatnonzero(pc.equal(pc.utf8_trim_whitespace(column), "")) + first_row
     if len(blank):
-        raise ValueError(f"{where} is blank in row {shorten(blank)}. {_ONE_CLASS}")
+        raise ValueError(f"{where} is blank in row {shorten(blank)}. {_ONE_CLASS} Or leave them out: --drop_blank.")
     names = sorted(pc.unique(column).to_pylist())
     numbers = [name for name in names if _NUMBER.fullmatch(name)]
     if numbers and len(numbers) < len(names):

@@ -30,13 +30,14 @@ ARROWS = {
     "cli": {"recipe", "experiment", "report", "doctor", "push", "data"},
     "advice": {"calibration"},
     "doctor": {
+        "row_checks",
         *("advice", "arguments", "calibration", "data", "figures", "label_map", "models", "recipe", "results", "rows"),
         "vision",  # by the task's name, or the model's own
     },
     "label_map": {"rows"},
     "experiment": {
         *("recipe", "arguments", "trainer", "data", "ood", "models", "calibration", "scoring", "results", "record"),
-        "verification",
+        *("verification", "row_checks"),
         "vision",  # by the task's name
     },
     "recipe": {"arguments"},
@@ -70,7 +71,8 @@ ARROWS = {
     "results": {"arguments"},
     "ood": {"arguments", "data", "rows"},
     "comparison_figures": {"calibration", "figures"},
-    "data": {"arguments", "rows", "demo"},
+    "data": {"arguments", "rows", "row_checks", "demo"},
+    "row_checks": {"rows"},
     "rows": {"arguments"},
     "models": {"models", "arguments", "data", "release"},
     "figures": {"calibration"},
@@ -81,7 +83,7 @@ ARROWS = {
     "demo": set(),
     "metrics": {"calibration", "metrics"},
     "vision": {
-        *("arguments", "data", "rows", "ood", "recipe", "experiment", "doctor", "models"),
+        *("arguments", "data", "rows", "row_checks", "ood", "recipe", "experiment", "doctor", "models"),
         *("trainer", "embeddings", "levels", "pairing", "mixing", "vision"),
     },
 }

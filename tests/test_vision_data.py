@@ -62,13 +62,13 @@ def test_the_digest_of_a_split_changes_with_one_pixel(tmp_path):
 def test_pixels_of_a_folder_by_hand(tmp_path):
     """Training pixels of 0 and 255 in equal parts: mean .5, sd .5, so that they become -1 and 1; 51 becomes -.6."""
     for label, value in (("ant", 0), ("bee", 255)):
-        for split in ("train", "test"):
+        for split, n in (("train", 1), ("validation", 1), ("test", 2)):
             place = tmp_path / "data" / split / label
             place.mkdir(parents=True)
             pixels = np.full((4, 4, 3), value if split == "train" else 51, np.uint8)
-            for row in range(2):
+            for row in range(n):
                 Image.fromarray(pixels).save(place / f"{row}.png")
-    prepared = prepare(tmp_path, dataset_name=str(tmp_path / "data"), validation_fraction=0.5)
+    prepared = prepare(tmp_path, dataset_name=str(tmp_path / "data"))
     assert prepared.label_names == ["ant", "bee"]
     assert [len(prepared.splits[split]) for split in ("train", "validation", "test")] == [2, 2, 4]
     batch = prepared.data_collator([prepared.splits["train"][row] for row in range(2)])
@@ -313,8 +313,9 @@ def assert_training_saw_what_the_processor_gives(prepared, image):
 def test_the_saved_processor_reads_images_as_training_did(tmp_path, image_size):
     """Not square, and of another size than image_size."""
     image = image_of(24, 40)
-    write_parquet(tmp_path / "train.parquet", [encoded(image)] * 4, [0, 1, 0, 1])
-    prepared = prepare(tmp_path, dataset_name=str(tmp_path), validation_fraction=0.5, image_size=image_size)
+    for split in ("train", "validation"):
+        write_parquet(tmp_path / f"{split}.parquet", [encoded(image)] * 2, [0, 1])
+    prepared = prepare(tmp_path, dataset_name=str(tmp_path), image_size=image_size)
     assert_training_saw_what_the_processor_gives(prepared, image)
 
 
@@ -332,10 +333,9 @@ def test_pretrained_processors_that_do_more_than_resize(tmp_path, name, image_si
     processor = getattr(module, module.__all__[0])(**PROCESSORS[name])
     monkeypatch.setattr("nlp_mixup.vision.data.load_image_processor", lambda _: processor)
     image = image_of(70, 110)
-    write_parquet(tmp_path / "train.parquet", [encoded(image)] * 4, [0, 1, 0, 1])
-    prepared = prepare(
-        tmp_path, dataset_name=str(tmp_path), validation_fraction=0.5, image_size=image_size, noise_samples=0
-    )
+    for split in ("train", "validation"):
+        write_parquet(tmp_path / f"{split}.parquet", [encoded(image)] * 2, [0, 1])
+    prepared = prepare(tmp_path, dataset_name=str(tmp_path), image_size=image_size, noise_samples=0)
     assert image_size is None or prepared.splits["train"][0]["pixel_values"].shape in {(3, 16, 16), (3, 18, 18)}
     assert_training_saw_what_the_processor_gives(prepared, image)
 

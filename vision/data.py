@@ -7,7 +7,7 @@ as plain pixels by a hash of what the files say. A stream alone is decoded while
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ import transformers
 from datasets.fingerprint import Hasher
 
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data import SPLIT_NAMES, check_settings, class_tables, digest, drop_hidden_test, subset, take_out
+from nlp_mixup.data import SPLIT_NAMES, check_settings, class_tables, digest, drop_hidden_test, hashed, subset, take_out
 from nlp_mixup.experiment import Prepared
 from nlp_mixup.ood import HELD_OUT, NOISE, UNIFORM
 from nlp_mixup.recipe import RunArguments
+from nlp_mixup.row_checks import Facts, facts_of, report_rows, trained_rows
 from nlp_mixup.vision.images import (
     Augmenter,
     NoiseTransform,
@@ -36,6 +37,7 @@ from nlp_mixup.vision.images import (
 )
 from nlp_mixup.vision.loading import check_channels, check_model_name, load_image_model, load_image_processor
 from nlp_mixup.vision.processing import ImageReader, build_processor, resized_processor, take_apart
+from nlp_mixup.vision.row_hashes import image_hashes
 from nlp_mixup.vision.sources import image_sources, load_ood_tables, read_split
 from nlp_mixup.vision.stream import Stream, count_readers, load_stream, stream_of_files
 from nlp_mixup.vision.trainer import ImageMixupTrainer
@@ -54,12 +56,16 @@ class ImageData:
         label_names: The K names, in the order of the ids.
         stream: the training rows, where they are streamed.
         held_out: the test images of the classes that ``ood_classes`` takes out, without labels.
+        facts: what tells equal images of the splits, but for those of a stream.
+        drawn: whether validation was drawn from train.
     """
 
     tables: dict[str, pa.Table]
     label_names: list[str]
     stream: Stream | None = None
     held_out: pa.Table | None = None
+    facts: dict[str, Facts] = field(default_factory=dict)
+    drawn: bool = False
 
 
 def prepare_images(arguments: RunArguments) -> Prepared:
@@ -118,6 +124,13 @@ def prepare_images(arguments: RunArguments) -> Prepared:
         load_model=partial(load_image_model, label_names=data.label_names),
         trainer_class=partial(ImageMixupTrainer, augmenter=Augmenter(args.image_augment, normalization.black)),
         digests=digests,
+        rows=report_rows(
+            data.facts,
+            data.label_names,
+            noun="image",
+            drawn=data.drawn,
+            base=trained_rows(arguments.model.model_name_or_path)[0],
+        ),
     )
 
 
@@ -126,7 +139,7 @@ def load_image_data(args: DataArguments) -> ImageData:
     is_folder = Path(args.dataset_name or "").expanduser().joinpath("train").is_dir() and not args.train_file
     if args.streaming and not is_folder:
         tables, label_names, stream = load_stream(args)
-        return ImageData(tables, label_names, stream)
+        return ImageData(tables, label_names, stream, facts=image_facts(tables))
     sources = image_sources(args)
     rows = {split: read_split(source, split, args) for split, source in sources.items()}
     drop_hidden_test(rows)
@@ -134,12 +147,20 @@ def load_image_data(args: DataArguments) -> ImageData:
     if args.ood_classes:
         rows, taken = take_out(rows, args.ood_classes)
         held_out = taken and taken.with_format("arrow")[:]
-    tables, label_names = class_tables(rows, sources["train"], args)
+    # The images of a stream are not read beforehand, so that equal ones are not known.
+    hashes_of = None if args.streaming else partial(image_hashes, name="train")
+    tables, label_names = class_tables(rows, sources["train"], args, hashes_of)
     tables = {split: subset(tables[split], split, args) for split in SPLIT_NAMES if split in tables}
-    if not args.streaming:
-        return ImageData(tables, label_names, held_out=held_out)
-    stream = stream_of_files(tables.pop("train"), rows["train"].source, args.data_split_seed, len(label_names))
-    return ImageData(tables, label_names, stream, held_out)
+    stream = None
+    if args.streaming:
+        stream = stream_of_files(tables.pop("train"), rows["train"].source, args.data_split_seed, len(label_names))
+    drawn = "validation" not in rows
+    return ImageData(tables, label_names, stream, held_out, image_facts(tables), drawn)
+
+
+def image_facts(tables: dict[str, pa.Table]) -> dict[str, Facts]:
+    """What tells equal images of the splits, by split. Raises ValueError where an image cannot be read."""
+    return {split: facts_of(hashed(table, partial(image_hashes, name=split))) for split, table in tables.items()}
 
 
 def decode_table(table: pa.Table, split: str, label_names: list[str] | None, reader: ImageReader) -> datasets.Dataset:

@@ -18,11 +18,13 @@ from transformers import default_data_collator
 
 import nlp_mixup.vision.models  # noqa: F401  registers its types
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data import check_settings, name_labels, subset
+from nlp_mixup.data import check_settings, hashed, name_labels, subset
 from nlp_mixup.doctor import DoctorArguments, Subject, dtype_of, match_classes
 from nlp_mixup.models.trained import load_trained_on_images
+from nlp_mixup.row_checks import Facts, facts_of, judged_rows, trained_rows
 from nlp_mixup.vision.images import open_image, read_content
 from nlp_mixup.vision.processing import resized_processor
+from nlp_mixup.vision.row_hashes import file_hashes, image_hashes
 from nlp_mixup.vision.sources import CONTENT, image_sources, read_split
 
 
@@ -41,10 +43,15 @@ def prepare_images(model: str, data: DataArguments, options: DoctorArguments) ->
     if data.image_size is not None:
         processor = resized_processor(processor, data.image_size)
     classes, label_map, tables = match_classes(network, held_out, data, options)
+    trained, unknown = trained_rows(model)
+    facts: dict[str, Facts] = {}
     splits = {}
     for split, table in tables.items():
         table, name = subset(table, split, data), held_out[split].rows.source
+        table = hashed(table, partial(file_hashes if trained is None else image_hashes, name=split))
+        facts[split] = facts_of(table)
         splits[split] = encoded_rows(table, name).with_transform(ProcessorTransform(processor))
+    found = judged_rows(facts, classes, trained, noun="image")
     return Subject(
         model=network,
         splits=datasets.DatasetDict(splits),
@@ -52,7 +59,8 @@ def prepare_images(model: str, data: DataArguments, options: DoctorArguments) ->
         label_names=classes,
         label_map=label_map,
         data_collator=partial(collate, dtype=network.dtype),
-        notes=[],
+        notes=[*([unknown] if unknown else []), *found.notes],
+        trained_on=found.trained_on,
     )
 
 

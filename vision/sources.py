@@ -18,14 +18,17 @@ from nlp_mixup.arguments import DataArguments
 from nlp_mixup.data import SPLIT_NAMES, find_sources, named_splits, stratified_rows
 from nlp_mixup.ood import HELD_OUT, NOISE, UNIFORM, named_sets
 from nlp_mixup.rows import (
+    PLACE,
     Rows,
     _check_columns,
     _check_labels,
     _complete,
     _open_parquet,
     choose_rows,
+    drop_blank,
     is_hidden,
     shorten,
+    with_places,
 )
 
 DIGITS = "sklearn-digits"
@@ -79,7 +82,7 @@ def _folder_rows(folder: Path) -> Rows:
         raise ValueError(
             f"{folder} holds images outside of a class folder: {shorten(sorted(loose))}. Move them into CLASS/."
         )
-    files, labels = [], []
+    files, labels, places = [], [], []
     for place in (entry for entry in entries if entry.is_dir()):
         images = image_files(place)
         if not images:
@@ -89,10 +92,12 @@ def _folder_rows(folder: Path) -> Rows:
             )
         files += images
         labels += [place.name] * len(images)
+        places += [file.relative_to(folder).as_posix() for file in images]
     if not files:
         raise ValueError(f"{folder} has no class folders. Accepted is {folder.name}/CLASS/NAME.png.")
     images = pa.array([{"bytes": None, "path": str(file)} for file in files], CONTENT)
-    return Rows(pa.table({"image": images, "label": pa.array(labels, pa.string())}), str(folder), None)
+    columns = {"image": images, "label": pa.array(labels, pa.string()), PLACE: pa.array(places, pa.string())}
+    return Rows(pa.table(columns), str(folder), None)
 
 
 def _digits(seed: int) -> dict[str, Rows]:
@@ -113,6 +118,7 @@ def _digits(seed: int) -> dict[str, Rows]:
         "validation": validation,
         "test": np.setdiff1d(np.arange(len(table)), held),
     }
+    table = table.append_column(PLACE, pa.array([content["path"] for content in contents]))
     return {split: Rows(table.take(chosen), f"{DIGITS} ({split})", None) for split, chosen in rows.items()}
 
 
@@ -129,16 +135,18 @@ def read_split(source: Any, split: str, args: DataArguments) -> Rows:
         there, features = source.column_names, source.features
     _check_columns(name, there, {"image": args.image_column, "label": args.label_column})
     columns = [args.image_column, args.label_column]
-    table = (
-        parquet.read(columns) if isinstance(source, Path) else source.select_columns(columns).with_format("arrow")[:]
+    table = with_places(
+        parquet.read(columns) if isinstance(source, Path) else source.select_columns(columns).with_format("arrow")[:], 1
     )
     if len(table) == 0:
         raise ValueError(f"{name} has no rows: every split that is given needs some. Check the file.")
+    if args.drop_blank:
+        table = drop_blank(table, columns, name)
     where, feature = f"{name}: column {args.label_column!r}", features.get(args.label_column)
     labels = _check_labels(_complete(table[args.label_column], where, 1), feature, where, 1)
     images = _contents(table[args.image_column], f"{name}: column {args.image_column!r}")
     names = feature.names if isinstance(feature, datasets.ClassLabel) else None
-    return Rows(pa.table({"image": images, "label": labels}), name, names)
+    return Rows(pa.table({"image": images, "label": labels, PLACE: table[PLACE]}), name, names)
 
 
 def _contents(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:

@@ -199,9 +199,15 @@ def _encoded(rows: datasets.IterableDataset, args: DataArguments) -> datasets.It
                 f"--{role}_column NAME."
             )
     chosen = rows.select_columns([args.image_column, args.label_column])
+    if args.drop_blank:
+        chosen = chosen.filter(partial(_is_whole, columns=[args.image_column, args.label_column]))
     chosen = chosen.cast_column(args.image_column, datasets.Image(decode=False))
     names = {args.image_column: "image", args.label_column: "labels"}
     return chosen.rename_columns({old: new for old, new in names.items() if old != new})
+
+
+def _is_whole(row: dict[str, Any], columns: list[str]) -> bool:
+    return all(row[column] is not None for column in columns)
 
 
 def check_labels(labels: list[int | None], num_labels: int, source: str) -> None:
@@ -209,7 +215,8 @@ def check_labels(labels: list[int | None], num_labels: int, source: str) -> None
     for label in labels:
         if label is None:
             raise ValueError(
-                f"{source} has a row without a label. Remove it, or name another column: --label_column NAME."
+                f"{source} has a row without a label. Remove it, or leave such rows out: --drop_blank; or name another column: "
+                "--label_column NAME."
             )
         if not 0 <= label < num_labels:
             raise ValueError(f"{source} has the label {label}, which is no class: they are 0 to {num_labels - 1}.")
