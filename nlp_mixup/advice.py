@@ -15,6 +15,7 @@ from nlp_mixup.calibration import Diagnosis, Temperature, mean_off_label_mass
 from nlp_mixup.calibration.diagnosis import SMALL_GAP, above_floor, verdict_of
 from nlp_mixup.calibration.disagreement import Disagreement
 from nlp_mixup.calibration.floor import short
+from nlp_mixup.calibration.folding import FoldDecision
 from nlp_mixup.calibration.intervals import MIN_ROWS_FOR_DIRECTION, Measured, direction
 
 Effect = Literal["helps", "harms", "unclear"]
@@ -126,6 +127,60 @@ def temperature_line(temperature: Temperature, nll_change: Measured, split: str,
     if effect == "helps":
         return f"{start} lowers the NLL by {size}."
     return f"{start} does not change the NLL distinguishably ({_signed(nll_change)})."
+
+
+def fold_words(
+    decision: FoldDecision, temperature: Temperature | None, why_none: str, n_test: int, obstacle: str = ""
+) -> str:
+    """What was decided of a temperature at publishing, as the card and `push` say it.
+
+    Args:
+        decision: of `decide_fold`.
+        temperature: what it was about.
+        why_none: why there is none.
+        n_test: rows of the test split.
+        obstacle: why it cannot be folded in, though that was decided.
+    """
+    switch = f"(--fold {decision.fold})"
+    if decision.outcome == "never":
+        return f"No temperature is folded in, as was asked {switch}."
+    if temperature is None or decision.validation is None:
+        return f"No temperature is folded in {switch}: {why_none}."
+    fitted = f"T = {temperature.value:.3f} ({temperature.low:.3f} to {temperature.high:.3f}), fitted on {temperature.n:,} validation rows"
+    change = f"changes their NLL by {_change(decision.validation)}"
+    on_test = f"that of the {n_test:,} test rows by {_change(decision.test)}" if decision.test is not None else ""
+    if decision.outcome == "uncertain":
+        few = (
+            f" {_capital(_rows(temperature.n))} are too few to tell." if temperature.n < MIN_ROWS_FOR_DIRECTION else ""
+        )
+        return f"No temperature is folded in {switch}: {fitted}, {change}, which may be nothing.{few}"
+    if decision.outcome == "vetoed":
+        return (
+            f"No temperature is folded in {switch}: {fitted}, {change}, but {on_test}. The test rows vetoed T: the test scores are "
+            "no longer untouched."
+        )
+    asked = ", as was asked," if decision.outcome == "always" else ","
+    also = f", and {on_test}" if on_test else ""
+    if obstacle:
+        return f"No temperature is folded in, though {fitted}, {change}{also}. {obstacle}"
+    harm = ""
+    if decision.test is not None and effect_of(decision.test, n_test) == "harms":
+        harm = " The test rows show that it does harm."
+    return f"The temperature {fitted}, is folded in{asked} {switch}: it {change}{also}.{harm}"
+
+
+def _change(change: Measured) -> str:
+    return f"{change.value:+.4f} ({change.low:+.4f} to {change.high:+.4f}, paired, 95 %)"
+
+
+def ece_is_blind(scores: Mapping[str, Any], gap: Measured, split: str) -> str:
+    """Why T can be certain where the ECE stays within its noise; empty where it does not."""
+    if verdict_of(scores, gap) != "calibrated":
+        return ""
+    return (
+        f"By ECE the {split} rows do not tell the model without T from a calibrated one; that T helps is known from the NLL, "
+        "which is compared row by row and sees smaller errors than an ECE."
+    )
 
 
 def disagreement_line(found: Disagreement, where: str = "") -> str:

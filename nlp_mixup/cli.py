@@ -64,13 +64,20 @@ def main(argv: list[str] | None = None) -> None:
     push = commands.add_parser(
         "push",
         help="publish a finished run on the Hub, calibrated and with its card; or the two metrics",
-        usage="nlp-mixup push RUN_FOLDER OWNER/NAME [--private] [--revision REV] [--dry-run]\n"
+        usage="nlp-mixup push RUN_FOLDER OWNER/NAME [--fold auto|always|never] [--private] [--revision REV] [--dry-run]\n"
         "       nlp-mixup push --metrics ORG [--dry-run]",
         allow_abbrev=False,
     )
     push.add_argument("run_folder", nargs="?", metavar="RUN_FOLDER", help="such as runs/quickstart/mixup/seed-0")
     push.add_argument("repo_id", nargs="?", metavar="OWNER/NAME", help="the repository; made if it is not there")
     push.add_argument("--metrics", metavar="ORG", help="publish the Spaces ORG/ece and ORG/oe instead of a run")
+    push.add_argument(
+        "--fold",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="put the temperature into the weights: auto, where validation rows are certain that it helps and test rows do not "
+        "show that it does harm; always; never (default: auto)",
+    )
     push.add_argument("--private", action="store_true", help="make a new repository private; a public one is refused")
     push.add_argument("--revision", help="branch to commit to; made if it is not there (default: main)")
     push.add_argument("--dry-run", action="store_true", help="write and list what would be uploaded, and stop")
@@ -108,6 +115,8 @@ def main(argv: list[str] | None = None) -> None:
         (options.metrics is None) == (options.repo_id is None) or (options.metrics and options.run_folder)
     ):
         push.error("give RUN_FOLDER and OWNER/NAME, or --metrics ORG")
+    if options.command == "push" and options.metrics and options.fold != "auto":
+        push.error("--fold is about a model's temperature; --metrics publishes none")
     try:
         if options.command == "train":
             train_command(options.recipe, options.arm, overrides)
@@ -267,7 +276,9 @@ def push_command(options: argparse.Namespace) -> None:
         if options.metrics is not None:
             plans = prepare_metrics(options.metrics)
         else:
-            plans = [prepare_run(Path(options.run_folder), options.repo_id, revision=options.revision)]
+            plans = [
+                prepare_run(Path(options.run_folder), options.repo_id, revision=options.revision, fold=options.fold)
+            ]
         for plan in plans:
             print(plan)
         if options.dry_run:

@@ -37,6 +37,7 @@ class PushMixin(_Base):
         revision: str | None = None,
         private: bool | None = None,
         *,
+        fold: str = "auto",
         language: str | None = None,
         license: str | None = None,
         tags: str | list[str] | None = None,
@@ -49,7 +50,7 @@ class PushMixin(_Base):
     ) -> CommitInfo | Future[CommitInfo] | None:
         """Publishes the model as ``nlp-mixup push`` does; what is published lies in ``output_dir/release``.
 
-        The temperature is fitted on ``eval_dataset`` and folded into the published weights if that is known to help; the
+        The temperature is fitted on ``eval_dataset`` and folded into the published weights as ``fold`` says; the
         trainer keeps its own weights, but for PEFT adapters, which are merged and cannot be trained on. What a finished
         run stored in ``output_dir`` is published if this model predicts the same on ``eval_dataset``, else only what
         these predictions give. ``training_args.bin``, a pickle, never is.
@@ -60,6 +61,7 @@ class PushMixin(_Base):
             token: instead of the environment's or the stored one.
             revision: branch to commit to.
             private: whether a new repository is private, by default ``hub_private_repo``; a public one is then refused.
+            fold: ``auto`` folds T in where it is known to help, and no stored test rows veto it; ``always`` and ``never``.
             language: of the texts, for the card.
             license: of the weights, for the card.
             tags: for the card.
@@ -112,6 +114,7 @@ class PushMixin(_Base):
             str(self.hub_model_id),
             probe=probe,
             known=known,
+            fold=fold,
             revision=revision or self.args.hub_revision,
             base_model=finetuned_from,
             dataset=_first(dataset_tags),

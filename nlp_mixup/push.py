@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import transformers
 from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_token
@@ -30,11 +30,12 @@ from transformers import (
     PreTrainedModel,
 )
 
-from nlp_mixup.calibration.intervals import nll_gain
+from nlp_mixup.advice import ece_is_blind, fold_words
+from nlp_mixup.calibration.folding import FoldDecision, decide_fold
 from nlp_mixup.metrics import METRICS, metric_path
 from nlp_mixup.model_card import Released, model_card, reliability_png
 from nlp_mixup.models.adapters import drawn_at_random, is_adapted, load_adapted
-from nlp_mixup.record import HUB_ID, RunRecord, is_hub_id, read_record
+from nlp_mixup.record import HUB_ID, RunRecord, interval_of, is_hub_id, read_record
 from nlp_mixup.release import folded, merge_adapters, probe_batch
 from nlp_mixup.verification import Probe, check_same_model, probe_of, read_probe
 
@@ -76,13 +77,14 @@ class Upload:
         return "\n".join([*lines, *([self.note] if self.note else [])])
 
 
-def prepare_run(run_folder: Path, repo_id: str, *, revision: str | None = None) -> Upload:
+def prepare_run(run_folder: Path, repo_id: str, *, revision: str | None = None, fold: str = "auto") -> Upload:
     """Writes what a finished run publishes into its folder ``release``; the rest of it stays as it is.
 
     Args:
         run_folder: ``OUT/<arm>/seed-<s>``.
         repo_id: ``owner/name``.
         revision: branch that will be pushed to, for the card's example.
+        fold: whether the temperature goes into the weights, see `decide_fold`.
 
     Raises:
         FileExistsError: its folder ``release`` holds something else.
@@ -101,8 +103,16 @@ def prepare_run(run_folder: Path, repo_id: str, *, revision: str | None = None) 
         record.metrics["label_names"],
         trust_remote_code=bool(record.settings.get("trust_remote_code")),
     )
-    known = _run_probe(run_folder, record)
-    return prepare_model(model, processing_class, record, run_folder / RELEASE, repo_id, revision=revision, known=known)
+    return prepare_model(
+        model,
+        processing_class,
+        record,
+        run_folder / RELEASE,
+        repo_id,
+        known=_run_probe(run_folder, record),
+        fold=fold,
+        revision=revision,
+    )
 
 
 def prepare_model(
@@ -114,6 +124,7 @@ def prepare_model(
     *,
     probe: Mapping[str, Any] | None = None,
     known: Probe | None = None,
+    fold: str = "auto",
     revision: str | None = None,
     base_model: str | None = None,
     dataset: str | None = None,
@@ -124,9 +135,9 @@ def prepare_model(
 ) -> Upload:
     """Writes weights with the temperature folded in, card, diagram and settings into a folder.
 
-    The model itself is given back as it was, but for adapters, which stay merged. Its temperature is folded in only if
-    the paired gain in validation NLL is certain, and the layer for it is found; the card says which. What was written is
-    loaded once more, and its logits are compared with the model's own before anything is said to be ready.
+    The model itself is given back as it was, but for adapters, which stay merged. Its temperature is folded in only as
+    `decide_fold` says, and where the layer for it is found; the card says which. What was written is loaded once more, and its
+    logits are compared with the model's own before anything is said to be ready.
 
     Args:
         model: the classifier; a PEFT model's adapters are merged first.
@@ -137,6 +148,8 @@ def prepare_model(
         probe: a batch of inputs to verify on, where the processing class makes none.
         known: rows with the logits of the model that was trained, which what is written is compared with. Default: the
             probe, with the logits of this model as it is given.
+        fold: ``auto``, ``always`` or ``never``, see `decide_fold`. A model that carries a temperature already is published as
+            it is with ``never``, and refused else.
         revision: branch that will be pushed to.
         base_model: id on the Hub of the model that was fine-tuned, where the run's settings do not name it.
         dataset: id on the Hub of the data set, likewise.
@@ -147,7 +160,8 @@ def prepare_model(
 
     Raises:
         FileExistsError: the folder holds something else.
-        ValueError: the model carries a temperature already, or what was written is another model than the one trained.
+        ValueError: the model carries a temperature already; T is always to be folded in, and there is none or no layer for it;
+            or what was written is another model than the one trained.
     """
     check_replaceable(folder)
     if revision is not None and re.fullmatch(r"[\w./-]+", revision) is None:
@@ -156,11 +170,12 @@ def prepare_model(
         inputs = probe_batch(model, processing_class) if probe is None else probe
         known = probe_of(model, inputs, "probe rows" if probe is None else "held-out rows")
     model = merge_adapters(model)
-    if getattr(model.config, "calibration", None):
+    if getattr(model.config, "calibration", None) and fold != "never":
         raise ValueError(
-            f"{type(model).__name__} carries a temperature already (config.calibration), so the run's numbers are not those of "
-            "its logits. Push the weights from before folding."
+            f"{type(model).__name__} carries a temperature already (config.calibration), and a second is never folded in. Push the "
+            "weights from before folding; or, to publish these as they are, type --fold never (fold='never')."
         )
+    decision = decide_fold(record.temperature, record.logits.get("validation"), record.logits.get("test"), fold=fold)
     architecture = type(model).__name__
     is_image = _reads_images(architecture) or model.main_input_name == "pixel_values"
     auto_class = "AutoModelForImageClassification" if is_image else "AutoModelForSequenceClassification"
@@ -174,7 +189,7 @@ def prepare_model(
     partial.mkdir(parents=True)
     if processing_class is not None:
         processing_class.save_pretrained(partial)  # before it is used, which leaves traces in it
-    with _folded_if_it_helps(model, processing_class, record, probe) as (is_folded, note):
+    with _folded_as_decided(model, processing_class, record, decision, probe) as (is_folded, note):
         model.save_pretrained(partial)
     _forget_folders(partial)
     temperature = record.temperature.value if is_folded and record.temperature else 1.0
@@ -419,34 +434,40 @@ def _remote_code(folder: Path, auto_class: str) -> str | None:
 
 
 @contextlib.contextmanager
-def _folded_if_it_helps(
-    model: PreTrainedModel, processing_class: Any, record: RunRecord, probe: Mapping[str, Any] | None
+def _folded_as_decided(
+    model: PreTrainedModel,
+    processing_class: Any,
+    record: RunRecord,
+    decision: FoldDecision,
+    probe: Mapping[str, Any] | None,
 ) -> Iterator[tuple[bool, str]]:
-    """The model with its temperature folded in where that is known to help, and a sentence on what was done or why not."""
+    """The model with its temperature folded in where that was decided, and what was done and why in a few sentences."""
     temperature = record.temperature
-    if temperature is None:
-        reason = record.metrics.get("temperature_note") or "none was fitted"
-        yield False, f"No temperature is folded in: {reason}."
-        return
-    rows = f"fitted on {temperature.n:,} validation rows"
-    fitted = f"T = {temperature.value:.3f} ({temperature.low:.3f} to {temperature.high:.3f}), {rows}"
-    gain = nll_gain(*record.logits["validation"], temperature)
-    change = f"{gain.value:+.4f} ({gain.low:+.4f} to {gain.high:+.4f}, paired, 95 %)"
-    if gain.high >= 0:
-        yield False, f"No temperature is folded in: {fitted}, changes their NLL by {change}, which may be nothing."
+    why_none = str(record.metrics.get("temperature_note") or "none was fitted")
+    n_test = len(record.logits["test"][1]) if "test" in record.logits else 0
+    note = fold_words(decision, temperature, why_none, n_test)
+    if carried := getattr(model.config, "calibration", None):
+        note += f" The weights carry one already: {carried}."
+    if temperature is None or not decision.folds:
+        yield False, note
         return
     with contextlib.ExitStack() as stack:
         try:
             batch = probe_batch(model, processing_class) if probe is None else probe
             folding = stack.enter_context(folded(model, temperature, batch))
         except ValueError as error:
-            yield False, f"No temperature is folded in, though {fitted}, changes their NLL by {change}. {error}"
+            if decision.fold == "always":
+                raise
+            yield False, fold_words(decision, temperature, why_none, n_test, obstacle=str(error))
             return
+        cast(Any, model.config).calibration["fold"] = decision.fold
+        row, split = record.row(record.split or "", "raw"), record.split or ""
+        blind = ece_is_blind(row, interval_of(record, split, "gap"), split) if row else ""
         yield (
             True,
-            f"The temperature {fitted}, is folded in: the weight and bias of the last layer, {folding.head}, are divided by T. The "
-            f"NLL of these rows changes by {change}. Verified before saving: on {folding.n_probe} probe rows the logits are "
-            f"logits / T to within {folding.max_error:.1e}. The class predicted for a row stays the same.",
+            f"{note} {blind}{' ' if blind else ''}The weight and bias of the last layer, {folding.head}, are divided by T. "
+            f"Verified before saving: on {folding.n_probe} probe rows the logits are logits / T to within "
+            f"{folding.max_error:.1e}. The class predicted for a row stays the same.",
         )
 
 

@@ -14,7 +14,7 @@ import yaml
 from numpy.typing import NDArray
 
 import nlp_mixup
-from nlp_mixup.calibration import Temperature
+from nlp_mixup.calibration import Interval, Temperature
 from nlp_mixup.results import FORMAT, read_run
 from nlp_mixup.scoring import score_run
 
@@ -161,6 +161,11 @@ def scored_record(
     named = {"arm": arm, "seed": seed, "selection": "as given"}
     metrics["rows"] = [named | row for row in metrics["rows"]]
     return RunRecord(metrics, public, predictions, local)
+
+
+def interval_of(record: RunRecord, split: str, name: str, calibration: str = "raw") -> Interval:
+    """A score of a split with the interval that the run stored."""
+    return Interval(*record.metrics["intervals"][split][calibration][name])
 
 
 def is_hub_id(name: str) -> bool:

@@ -87,14 +87,21 @@ def labels_for(logits, divisor, seed):
 
 
 def write_run(
-    folder, kind="bert", names=("bad", "good", "so-so"), settings=None, divisor=3.0, sharpness=3.0, n=(400, 600)
+    folder,
+    kind="bert",
+    names=("bad", "good", "so-so"),
+    settings=None,
+    divisor=3.0,
+    sharpness=3.0,
+    n=(400, 600),
+    test_divisor=None,
 ):
-    """Writes a run whose logits are too large by `divisor`; returns its model, tokenizer and (logits, labels) by split."""
+    """Writes a run whose logits are too large by `divisor`, on test by `test_divisor`; returns its model, tokenizer and (logits, labels) by split."""
     model, tokenizer = build(kind, len(names), names, sharpness)
     stored = {}
     for seed, (split, size) in enumerate(zip(("validation", "test"), n, strict=True), start=1):
         logits = logits_of(model, tokenizer, texts_of(size, seed))
-        stored[split] = logits, labels_for(logits, divisor, seed)
+        stored[split] = logits, labels_for(logits, (split == "test" and test_divisor) or divisor, seed)
     noise = {"noise": logits_of(model, tokenizer, [" ".join(["[UNK]"] * (3 + row % 5)) for row in range(100)])}
     scored = score_run(stored, noise, n_bins=15)
     results.write_run(

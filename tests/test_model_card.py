@@ -30,8 +30,8 @@ from transformers import (
     ViTImageProcessor,
 )
 
-from nlp_mixup import MixupTrainer
-from nlp_mixup.calibration import Temperature, decision_line, softmax
+from nlp_mixup import MixupTrainer, cli
+from nlp_mixup.calibration import Temperature, decision_line, difference_intervals, softmax
 from nlp_mixup.data import DEMO
 from nlp_mixup.model_card import Released, decide, decisions_of, inert, model_card, plain
 from nlp_mixup.models.loading import MINILM, TEXT_CNN
@@ -161,7 +161,7 @@ def test_what_is_not_certain_to_help_is_not_folded_and_the_card_says_so(tmp_path
     model, _tokenizer, stored = write_run(tmp_path / "run", divisor=1.0)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     plan = prepare_run(tmp_path / "run", "me/honest")
-    assert "No temperature is folded in: T = " in plan.note
+    assert "No temperature is folded in (--fold auto): T = " in plan.note
     assert "which may be nothing" in plan.note
     config = json.loads((tmp_path / "run" / "release" / "config.json").read_text())
     assert "calibration" not in config
@@ -191,16 +191,94 @@ def test_a_head_that_cannot_be_folded_is_released_as_it_is_with_the_reason(tmp_p
     assert "is a OwnLinear, not a plain nn.Linear" in (tmp_path / "release" / "README.md").read_text()
 
 
-def test_a_folded_model_is_not_released_again(tmp_path):
+def test_test_rows_veto_a_temperature_that_does_harm_there(tmp_path):
+    """Validation rows of another kind than test: T is certain on them and makes the test rows worse."""
+    model, _tokenizer, stored = write_run(tmp_path / "run", divisor=3.0, test_divisor=0.9)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    record = read_record(tmp_path / "run")
+    harm = difference_intervals(record.temperature.apply(stored["test"][0].astype(float)), *stored["test"])["nll"]
+    assert harm.low > 0
+    plan = prepare_run(tmp_path / "run", "me/vetoed")
+    assert "No temperature is folded in (--fold auto): T = " in plan.note
+    assert (
+        f"that of the 600 test rows by {harm.value:+.4f} ({harm.low:+.4f} to {harm.high:+.4f}, paired, 95 %)"
+        in plan.note
+    )
+    assert "The test rows vetoed T: the test scores are no longer untouched." in plan.note
+    card = (tmp_path / "run" / "release" / "README.md").read_text()
+    assert "The test rows vetoed T: the test scores are no longer untouched." in card
+    assert "temperature-scaling" not in card
+    saved = load_file(tmp_path / "run" / "release" / "model.safetensors")
+    assert all((saved[name] == before[name]).all() for name in saved)
+
+
+def test_the_switch_is_obeyed_and_recorded(tmp_path, capsys):
+    write_run(tmp_path / "run", divisor=3.0, test_divisor=0.9)
+    folder, temperature = tmp_path / "run" / "release", read_record(tmp_path / "run").temperature
+    plan = prepare_run(tmp_path / "run", "me/always", fold="always")
+    recorded = json.loads((folder / "config.json").read_text())["calibration"]
+    assert (recorded["temperature"], recorded["fold"]) == (temperature.value, "always")
+    assert "is folded in, as was asked, (--fold always)" in plan.note
+    assert "The test rows show that it does harm." in (folder / "README.md").read_text()
+    plan = prepare_run(tmp_path / "run", "me/never", fold="never")
+    assert "calibration" not in json.loads((folder / "config.json").read_text())
+    assert "No temperature is folded in, as was asked (--fold never)." in plan.note
+    write_run(tmp_path / "good", divisor=3.0)
+    assert "vetoed" not in prepare_run(tmp_path / "good", "me/auto").note
+    assert json.loads((tmp_path / "good" / "release" / "config.json").read_text())["calibration"]["fold"] == "auto"
+    cli.main(["push", str(tmp_path / "good"), "me/never", "--dry-run", "--fold", "never"])
+    assert "No temperature is folded in, as was asked (--fold never)." in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        cli.main(["push", "--metrics", "me", "--fold", "never"])
+    assert "--fold is about a model's temperature" in capsys.readouterr().err
+    with pytest.raises(ValueError, match="fold must be one of auto, always, never, got 'sometimes'"):
+        prepare_run(tmp_path / "good", "me/auto", fold="sometimes")
+
+
+def test_always_needs_a_temperature_and_a_layer_for_it(tmp_path):
+    record = scored_record(None, None, label_names=["a", "b"], settings={}, arm="mixup", seed=0)
+    with pytest.raises(ValueError, match=r"no temperature to fold in: .* Type --fold auto"):
+        prepare_model(tiny_model("bert"), None, record, tmp_path / "release", "me/bare", fold="always")
+    logits = np.random.default_rng(0).normal(size=(500, 3)) * 8
+    record = scored_record(
+        logits, labels_for(logits, 4.0, 1), label_names=["a", "b", "c"], settings={}, arm="no_mixup", seed=0
+    )
+    probe = {"input_ids": torch.tensor([[4, 5, 6], [7, 8, 9]])}
+    with pytest.raises(ValueError, match="a cap, a normalisation"):
+        prepare_model(altered("cap"), None, record, tmp_path / "release", "me/capped", probe=probe, fold="always")
+
+
+def test_fewer_rows_than_thirty_fold_nothing(tmp_path):
+    write_run(tmp_path / "run", n=(29, 600), sharpness=12.0, divisor=12.0)
+    note = prepare_run(tmp_path / "run", "me/few").note
+    assert "No temperature is folded in" in note
+    assert "29 rows are too few to tell" in note
+
+
+def test_a_certain_temperature_beside_an_ece_within_its_noise_is_explained(tmp_path):
+    """The NLL sees what the ECE of these rows does not: both are said, and how they go together."""
+    write_run(tmp_path / "run", divisor=2.0, sharpness=1.0, n=(4000, 120))
+    plan = prepare_run(tmp_path / "run", "me/blind")
+    record = read_record(tmp_path / "run")
+    row = record.row("test", "raw")
+    assert row["ece"] <= row["ece_floor_high"]
+    assert "is folded in" in plan.note
+    assert "By ECE the test rows do not tell the model without T from a calibrated one" in plan.note
+
+
+def test_a_folded_model_is_never_folded_again(tmp_path):
     write_run(tmp_path / "run")
     record = read_record(tmp_path / "run")
     model = tiny_model("bert")
     probe = {"input_ids": torch.tensor([[4, 5, 6], [7, 8, 9]])}
-    with (
-        folded(model, Temperature(2.0, 1.9, 2.1, 9, 1, 1, 1, 1), probe),
-        pytest.raises(ValueError, match="carries a temperature already"),
-    ):
-        prepare_model(model, None, record, tmp_path / "release", "me/twice", probe=probe)
+    with folded(model, Temperature(2.0, 1.9, 2.1, 9, 1, 1, 1, 1), probe):
+        for fold in ("auto", "always"):
+            with pytest.raises(ValueError, match=r"carries a temperature already .* type --fold never"):
+                prepare_model(model, None, record, tmp_path / "release", "me/twice", probe=probe, fold=fold)
+        before = model.classifier.weight.clone()
+        plan = prepare_model(model, None, record, tmp_path / "release", "me/twice", probe=probe, fold="never")
+        assert (load_file(tmp_path / "release" / "model.safetensors")["classifier.weight"] == before).all()
+    assert "The weights carry one already: {'method': 'temperature', 'temperature': 2.0" in plan.note
 
 
 def test_without_held_out_rows_nothing_is_claimed(tmp_path):

@@ -48,7 +48,7 @@ ARROWS = {
     "levels": {"architectures", "mixing"},
     "pairing": {"mixing"},
     "push": {
-        *("calibration", "release", "verification", "model_card", "record", "models", "metrics", "vision"),
+        *("advice", "calibration", "release", "verification", "model_card", "record", "models", "metrics", "vision"),
         "experiment",  # which reads the rows of an older run again
     },
     "release": {"calibration"},

@@ -1,0 +1,88 @@
+"""Whether a fitted temperature goes into a model's weights: validation rows propose it, test rows can veto it.
+
+Nothing is chosen on test: neither T nor how it was fitted. But a T that the test rows show to do harm is not published.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .intervals import Interval, direction, nll_gain
+from .temperature import Temperature
+
+FOLDS = ("auto", "always", "never")
+Outcome = Literal["certain", "uncertain", "vetoed", "always", "never", "none"]
+
+
+@dataclass(frozen=True)
+class FoldDecision:
+    """What was decided, and by what.
+
+    Args:
+        fold: what was asked for: ``auto``, ``always`` or ``never``.
+        outcome: ``certain``, the gain on validation is beyond doubt; ``uncertain``, it may be nothing; ``vetoed``, it is beyond
+            doubt, and so is the harm on test; ``always`` and ``never``, as asked; ``none``, there is no temperature.
+        validation: NLL after T minus before, on the rows that T was fitted on; None where nothing was measured.
+        test: the same on test rows; None where there are none, or validation did not propose T.
+    """
+
+    fold: str
+    outcome: Outcome
+    validation: Interval | None = None
+    test: Interval | None = None
+
+    @property
+    def folds(self) -> bool:
+        return self.outcome in ("certain", "always")
+
+
+def decide_fold(
+    temperature: Temperature | None,
+    validation: tuple[Any, Any] | None,
+    test: tuple[Any, Any] | None = None,
+    *,
+    fold: str = "auto",
+) -> FoldDecision:
+    """Decides whether T is folded in.
+
+    Args:
+        temperature: as `fit_temperature` gives it, or None where none could be fitted.
+        validation: logits (n, k) and labels (n,) of the rows that T was fitted on.
+        test: logits and labels of rows that had no part in it.
+        fold: ``auto``: where the paired 95 % interval of the change in NLL lies below 0 on validation, unless it lies above 0 on
+            test; ``always`` and ``never`` do not ask the rows.
+
+    Raises:
+        ValueError: another word; or ``always`` where there is no temperature.
+
+    Example:
+        >>> import numpy as np
+        >>> from nlp_mixup.calibration import fit_temperature
+        >>> labels = np.arange(400) % 4 > 0  # class 1 in three rows of four
+        >>> sure, honest = (np.tile([0.0, scale * np.log(3.0)], (400, 1)) for scale in (4, 1))
+        >>> fitted = fit_temperature(sure, labels.astype(int))
+        >>> decide_fold(fitted, (sure, labels.astype(int)), (sure, labels.astype(int))).outcome
+        'certain'
+        >>> decide_fold(fitted, (sure, labels.astype(int)), (honest, labels.astype(int))).outcome
+        'vetoed'
+    """
+    if fold not in FOLDS:
+        raise ValueError(f"fold must be one of {', '.join(FOLDS)}, got {fold!r}.")
+    if fold == "never":
+        return FoldDecision(fold, "never")
+    if temperature is None or validation is None:
+        if fold == "always":
+            raise ValueError(
+                "There is no temperature to fold in: none could be fitted on held-out rows. Type --fold auto, which then "
+                "publishes the weights as they are."
+            )
+        return FoldDecision(fold, "none")
+    gain = nll_gain(*validation, temperature)
+    change = None if test is None else nll_gain(*test, temperature)
+    if fold == "always":
+        return FoldDecision(fold, "always", gain, change)
+    if direction(gain, temperature.n) >= 0:
+        return FoldDecision(fold, "uncertain", gain)
+    vetoed = change is not None and test is not None and direction(change, len(test[1])) > 0
+    return FoldDecision(fold, "vetoed" if vetoed else "certain", gain, change)
