@@ -4,12 +4,16 @@ A recipe (YAML), the command line and Python share these names.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from transformers import TrainingArguments
 
-LOWER_IS_BETTER = ("nll", "brier", "ece", "oe")
+# Score of an evaluation -> whether more of it is better; the gap and the mean confidence have no better end.
+IS_GREATER_BETTER = {
+    "accuracy": True, "nll": False, "brier": False, "ece": False, "oe": False, "mce": False, "loss": False,
+}  # fmt: skip
 DATA_SET = ("dataset_name", "dataset_config_name", "dataset_revision")  # which files of one's own replace
 BASELINE = "no_mixup"  # the arm that all others are compared with
 
@@ -294,16 +298,26 @@ class MixupTrainingArguments(TrainingArguments):
         if not self.lr_milestone_factor > 0:
             raise ValueError(f"lr_milestone_factor must be > 0, got {self.lr_milestone_factor}.")
         self.check_mixup()
+        self._check_direction()
+        self.mixup_alpha = float(self.mixup_alpha)  # a search casts to the type it finds: an int would make 0.4 a 0
+        super().__post_init__()
+
+    def _check_direction(self) -> None:
+        """The better end of ``metric_for_best_model``, which the Trainer knows of names in -loss only."""
         metric = (self.metric_for_best_model or "").removeprefix("eval_")
         if metric in ("gap", "confidence"):
             raise ValueError(
                 f"metric_for_best_model={metric!r} has no better end: 0 is best for the gap, and confidence alone says "
-                "nothing. Choose accuracy, nll, ece, oe or loss."
+                f"nothing. Choose {_listed(IS_GREATER_BETTER)}."
             )
-        if self.greater_is_better is None and metric in LOWER_IS_BETTER:
-            self.greater_is_better = False  # the Trainer knows it of names in -loss only
-        self.mixup_alpha = float(self.mixup_alpha)  # a search casts to the type it finds: an int would make 0.4 a 0
-        super().__post_init__()
+        known = greater_is_better(metric)
+        if self.greater_is_better is None:
+            self.greater_is_better = known
+        elif known is not None and self.greater_is_better is not known:
+            raise ValueError(
+                f"greater_is_better={self.greater_is_better} would keep the model with the worst {metric}. Leave it out: the "
+                f"direction of {_listed(IS_GREATER_BETTER)} is known."
+            )
 
     def check_mixup(self) -> None:
         """Refuses settings of mixup that are out of range; the trainer asks again, since a search sets them later.
@@ -333,6 +347,15 @@ class MixupTrainingArguments(TrainingArguments):
             raise ValueError(f"confidence_penalty must be a finite number >= 0, got {self.confidence_penalty}.")
         if self.mixup_off_epoch is not None and not self.mixup_off_epoch >= 0:
             raise ValueError(f"mixup_off_epoch must be >= 0, got {self.mixup_off_epoch}.")
+        if isinstance(self.mixup_layer, int) and not isinstance(self.mixup_layer, bool):
+            self.mixup_layer = [self.mixup_layer]  # one layer, as a search or a line of Python gives it
+        layers: Any = self.mixup_layer
+        if layers is not None and not (
+            isinstance(layers, (list, tuple)) and all(type(layer) is int for layer in layers)
+        ):
+            raise ValueError(
+                f"mixup_layer must be a whole number such as 2, or a list of them such as [1, 2], got {layers!r}."
+            )
         if (self.mixup_level == "hidden") != bool(self.mixup_layer):
             raise ValueError(
                 "mixup_layer and mixup_level='hidden' belong together: name the layer, such as --mixup_level hidden "
@@ -411,6 +434,46 @@ def check_parallelism(*, zero_stage: int = 0, **sizes: int) -> None:
             )
     if zero_stage == 3:
         raise ValueError(f"DeepSpeed ZeRO-3 (stage 3) has not been shown to mix correctly. ZeRO-1 or 2, or: {advice}")
+
+
+def greater_is_better(metric: str) -> bool | None:
+    """Whether more of a score is better; also by its name behind an evaluation set's. None where that is not known.
+
+    >>> greater_is_better("accuracy"), greater_is_better("nll"), greater_is_better("long_texts_ece")
+    (True, False, False)
+    """
+    return next(
+        (better for score, better in IS_GREATER_BETTER.items() if metric == score or metric.endswith(f"_{score}")), None
+    )
+
+
+def check_metric(metric: str, scores: Iterable[str], sets: Iterable[str] | None = None) -> None:
+    """Refuses a ``metric_for_best_model`` that no evaluation computes.
+
+    Args:
+        metric: its name, with ``eval_`` or without.
+        scores: what an evaluation computes.
+        sets: the names of the evaluation sets, where there are several.
+
+    Raises:
+        ValueError: the message lists what can choose.
+
+    Example:
+        >>> check_metric("eval_brier", ["loss", "brier"])
+    """
+    choices = [score for score in scores if score not in ("gap", "confidence")]
+    if sets is not None:
+        choices = [f"{name}_{score}" for name in sets for score in choices]
+    if metric.removeprefix("eval_") not in choices:
+        raise ValueError(
+            f"metric_for_best_model={metric!r} is not computed by the evaluations, which give {_listed(choices)}. Choose one of "
+            "these; in Python, compute_metrics may be a function of your own that returns it."
+        )
+
+
+def _listed(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -185,6 +185,7 @@ class Run:
             eval_dataset=prepared.splits["validation"],
             processing_class=prepared.processing_class,
             compute_metrics=history.compute_metrics,
+            preprocess_logits_for_metrics=_logits_alone,
             callbacks=[history],
         )
         if not training.disable_tqdm:
@@ -440,6 +441,11 @@ def _is_complete(checkpoint: Path) -> bool:
     sharded = any(path.is_dir() for path in checkpoint.iterdir())  # FSDP and DeepSpeed save folders
     weights = any(name.endswith((".safetensors", "pytorch_model.bin")) for name in names)
     return sharded or (weights and {"optimizer.pt", "scheduler.pt"} <= names)
+
+
+def _logits_alone(logits, labels):
+    """T5 and BART return hidden states beside the logits, which would all be gathered and kept."""
+    return logits[0] if isinstance(logits, tuple) else logits
 
 
 def _selection(args) -> str:

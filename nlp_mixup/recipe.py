@@ -19,10 +19,12 @@ from transformers import HfArgumentParser
 
 from nlp_mixup.arguments import (
     BASELINE,
+    IS_GREATER_BETTER,
     DataArguments,
     EvaluationArguments,
     MixupTrainingArguments,
     ModelArguments,
+    check_metric,
     used_settings,
 )
 
@@ -233,6 +235,8 @@ def parse_arguments(recipe: Recipe, arm: str, overrides: list[str], seed: int | 
             "resume_from_checkpoint is not needed: the same command resumes from the run's own last checkpoint. "
             "To start from other weights, type --model_name_or_path FOLDER."
         )
+    if (metric := result.training.metric_for_best_model) is not None:
+        check_metric(metric, IS_GREATER_BETTER)
     return result
 
 

@@ -9,16 +9,13 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, cast
 
-import pyarrow.compute as pc
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import IterableDataset
 from transformers import PreTrainedModel, Trainer
-from transformers.models.auto.modeling_auto import (
-    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-    MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-)
+from transformers.trainer_utils import has_length
 from transformers.utils import logging
 
 from nlp_mixup.architectures import encoder_layers
@@ -28,6 +25,17 @@ from nlp_mixup.levels import HiddenMixer
 from nlp_mixup.mixing import STEPS_AHEAD, Mix, draw_ahead, draw_layer, draw_mix, interpolate, mixed_cross_entropy
 from nlp_mixup.pairing import Pairing, pool_batches
 from nlp_mixup.publishing import PushMixin
+from nlp_mixup.refusals import (
+    check_arguments,
+    check_batch_labels,
+    check_classifier,
+    check_compute_metrics,
+    check_data_sets,
+    check_overrides,
+    check_user_loss,
+    logits_of,
+)
+from nlp_mixup.search import SearchMixin
 from nlp_mixup.watch import TrainingWatch, clean_sample, random_streams_kept
 
 logger = logging.get_logger(__name__)
@@ -41,7 +49,7 @@ else:
     _Base = object
 
 
-class MixupMixin(PushMixin, _Base):
+class MixupMixin(SearchMixin, PushMixin, _Base):
     """Mixup for any subclass of `Trainer`: ``class MyTrainer(MixupMixin, MyBaseTrainer)``.
 
     Labels stay integers and never reach the model. The loss is the sum over rows divided by the number of labels in the
@@ -72,29 +80,20 @@ class MixupMixin(PushMixin, _Base):
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
-        if not isinstance(self.args, MixupTrainingArguments):
-            raise ValueError(
-                f"args must be MixupTrainingArguments, got {type(self.args).__name__}. Type: "
-                "from nlp_mixup import MixupTrainingArguments; args=MixupTrainingArguments(output_dir=..., mixup_alpha=0.2)"
-            )
-        if self.args.n_gpu > 1:
-            raise ValueError(
-                f"{self.args.n_gpu} GPUs in one process would use nn.DataParallel, which scatters rows away from their "
-                "partners. Start one process per GPU: accelerate launch --multi_gpu script.py (or torchrun), or show "
-                "one GPU: CUDA_VISIBLE_DEVICES=0."
-            )
+        check_arguments(self.args)
+        check_compute_metrics(self.compute_metrics, self.args, self.eval_dataset)
+        self.label_names = ["labels"]  # a model of one's own may name none, and would be evaluated without
         self._check_parallelism()
-        if self.preprocess_logits_for_metrics is None:
-            self.preprocess_logits_for_metrics = _logits_alone
         self._user_loss_func = self.compute_loss_func
         self.compute_loss_func = self._loss
         if self._user_loss_func is not None:
-            self._check_user_loss_func()
+            check_user_loss(self.args)
+        if self.args.mixup_alpha > 0:
+            check_overrides(type(self), MixupMixin)
         self._mixer: EmbeddingMixer | HiddenMixer | None = None
         self._mixed_model: PreTrainedModel | None = None
         self._check_model()
-        if self.train_dataset is not None:
-            _check_label_column(self.train_dataset, self.model.config.num_labels)
+        check_data_sets(self.train_dataset, self.eval_dataset, self.model.config)
         self._pairings: list[tuple[dict, Pairing | None]] = []
         self._first_batch_checked = False
         # The step under way: is it training, how is it paired, did the loss see that.
@@ -156,8 +155,11 @@ class MixupMixin(PushMixin, _Base):
         At the embedding level partners come from all micro-batches of the step, so that accumulating 4 batches of 2 is
         one batch of 8, with mixup too; above it they come from the micro-batch's own forward pass.
         """
-        if batches and not self._first_batch_checked:
-            self._check_batch(batches[0])
+        for batch in batches:
+            # On an accelerator only the first batch: waiting for the answer would cost time.
+            on_cpu = all(value.device.type == "cpu" for value in batch.values() if isinstance(value, Tensor))
+            if on_cpu or not self._first_batch_checked:
+                self._check_batch(batch)
         off_epoch = self.args.mixup_off_epoch
         is_off = off_epoch is not None and (self.state.epoch or 0) >= off_epoch
         if self.args.mixup_alpha == 0 or is_off:
@@ -218,7 +220,9 @@ class MixupMixin(PushMixin, _Base):
         return pool_batches(batches, *self._padding())
 
     def _padding(self) -> tuple[int, str]:
-        pad_token_id = self.model.config.get_text_config().pad_token_id
+        pad_token_id = getattr(self.model.config.get_text_config(), "pad_token_id", None)
+        if pad_token_id is None:
+            pad_token_id = getattr(self.processing_class, "pad_token_id", None)
         return pad_token_id or 0, getattr(self.processing_class, "padding_side", "right")
 
     def _armed(self, inputs: dict) -> AbstractContextManager[dict]:
@@ -247,7 +251,7 @@ class MixupMixin(PushMixin, _Base):
                 self._evaluated.append(torch.stack([total.where(n_labels > 0, 0), n_labels]))
             return loss
         self._loss_saw_pairing = True
-        logits, n = _logits(outputs), len(labels)
+        logits, n = logits_of(outputs, self.model), len(labels)
         mixed, clean = logits[:n], logits[n:]
         if self.args.mixup_level == "sentence":
             mixed, clean = interpolate(logits, logits[pairing.mix.partners], pairing.mix.lam), logits
@@ -265,7 +269,7 @@ class MixupMixin(PushMixin, _Base):
             num_items = num_items.clamp(min=1)  # a step without labels adds nothing: 0, not 0 / 0
         if self._user_loss_func is None:
             return mixed_cross_entropy(
-                _logits(outputs), labels, *((pairing.partner_labels, pairing.label_lam) if pairing else ()),
+                logits_of(outputs, self.model), labels, *((pairing.partner_labels, pairing.label_lam) if pairing else ()),
                 label_smoothing=self.args.label_smoothing_factor if self._training else 0.0,
                 confidence_penalty=self.args.confidence_penalty if self._training else 0.0, num_items=num_items,
             )  # fmt: skip
@@ -341,7 +345,7 @@ class MixupMixin(PushMixin, _Base):
                 inputs = self._prepare_inputs(self._each_row_once(batch))
                 labels = inputs.pop("labels")
                 with self.compute_loss_context_manager():
-                    logits = _logits(self.model(**inputs))
+                    logits = logits_of(self.model(**inputs), self.model)
                 loss = F.cross_entropy(logits.float(), labels, reduction="sum")
                 losses.append(torch.stack([loss, labels.ne(-100).sum()]))
         self.model.train(was_training)
@@ -390,13 +394,29 @@ class MixupMixin(PushMixin, _Base):
                         "None of the rows to evaluate has a label: all are -100. Give rows with labels, or call "
                         "trainer.predict, which needs none."
                     )
-                output.metrics[f"{metric_key_prefix}_loss"] = loss
+                cast(dict, output.metrics)[f"{metric_key_prefix}_loss"] = loss
             return output
         finally:
             self._evaluated = None
 
     def prediction_step(self, model, inputs, prediction_loss_only, ignore_keys=None):
-        return super().prediction_step(model, self._each_row_once(inputs), prediction_loss_only, ignore_keys)
+        inputs, config = self._each_row_once(inputs), self.model.config
+        if inputs.get("labels") is not None:
+            check_batch_labels(inputs["labels"], config.num_labels)
+        if ignore_keys is None and self.preprocess_logits_for_metrics is None and not config.output_hidden_states:
+            # T5, BART and their kin return every token's state unasked, and all of them would be kept.
+            ignore_keys = [
+                *getattr(config, "keys_to_ignore_at_inference", ["past_key_values"]),
+                "encoder_last_hidden_state",
+            ]
+        return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        """The Trainer's; of a model that returns a tuple, the loss stands in front, as the evaluation expects it."""
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
+        if not isinstance(outputs, dict) and "labels" not in inputs:  # the model got none, and computed no loss
+            outputs = (loss, *(outputs if isinstance(outputs, tuple) else (outputs,)))
+        return (loss, outputs) if return_outputs else loss
 
     def _each_row_once(self, inputs: dict) -> dict:
         """A batch without labels for the rows that only fill up the last batch of several processes."""
@@ -437,77 +457,43 @@ class MixupMixin(PushMixin, _Base):
                 tp_size=self.get_tp_size(), cp_size=self.get_cp_size(), sp_size=self.get_sp_size(),
             )  # fmt: skip
 
-    def _check_user_loss_func(self) -> None:
-        if self.args.mixup_alpha > 0 and self.args.mixup_lambda_per == "example":
-            raise ValueError(
-                "compute_loss_func returns one number for the batch, which cannot be mixed by a lambda per example. "
-                "Set mixup_lambda_per='batch', or leave compute_loss_func out."
-            )
-        for name in ("label_smoothing_factor", "confidence_penalty"):
-            if (value := getattr(self.args, name)) > 0:
-                raise ValueError(
-                    f"{name}={value} would be ignored, since compute_loss_func computes the loss. Do it inside and set "
-                    f"{name}=0."
-                )
-
     def _check_before_training(self) -> None:
         """Anew as training begins, since a search, or a line of code, sets arguments late."""
         self.args.check_mixup()
         self._check_parallelism()
         self._check_model()
+        check_data_sets(self.train_dataset, self.eval_dataset, self.model.config)
+        if self.args.eval_strategy != "no":
+            self._check_first_evaluation_batches()
         self.model.config.__dict__.pop("calibration", None)
         if self._mixer is not None:
             self._mixer.attach()
 
+    def _check_first_evaluation_batches(self) -> None:
+        """Of data sets that declare no labels; a stream is not opened for it."""
+        sets = self.eval_dataset if isinstance(self.eval_dataset, dict) else {"": self.eval_dataset}
+        for rows in sets.values():
+            if rows is None or isinstance(rows, IterableDataset) or hasattr(rows, "features") or not has_length(rows):
+                continue
+            with random_streams_kept(self.args.device):
+                first: dict[str, Tensor] = next(iter(self.get_test_dataloader(rows)), {})
+            if "labels" in first:
+                check_batch_labels(first["labels"], self.model.config.num_labels)
+
     def _check_model(self) -> None:
-        config = getattr(self.model, "config", None)
-        if config is None:
-            raise ValueError(
-                f"{type(self.model).__name__} has no config: mixup trains transformers' classification models, or one of "
-                "your own that is a PreTrainedModel."
-            )
-        num_labels = getattr(config, "num_labels", 2)
-        if num_labels == 1:
-            raise ValueError(
-                "num_labels=1 is regression; mixup here trains classifiers. Load the model with num_labels=K, the "
-                "number of classes (2 for a yes/no task)."
-            )
-        if config.problem_type not in (None, "single_label_classification"):
-            raise ValueError(
-                f"problem_type={config.problem_type!r} is not supported: one class per example is. Set "
-                "model.config.problem_type='single_label_classification'."
-            )
-        config.problem_type = "single_label_classification"
-        if getattr(config, "calibration", None):
-            logger.warning_once(
-                f"A temperature was folded into this model ({config.calibration}). Training changes what it was fitted for; the "
-                "record of it goes when training starts. Fit a new one afterwards."
-            )
+        check_classifier(self.model)
+        self.model.config.problem_type = "single_label_classification"
         if self.args.mixup_alpha > 0 and self.args.mixup_level != "sentence":
             self._level_mixer()  # refuses what it cannot mix
-        is_decoder = (
-            config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
-            and config.model_type not in MODEL_FOR_MASKED_LM_MAPPING_NAMES
-        )
-        if is_decoder and config.get_text_config().pad_token_id is None:
-            raise ValueError(
-                f"The decoder {type(self.model).__name__} has no pad token, so it cannot find a row's last token. Type: "
-                "tokenizer.pad_token = tokenizer.eos_token; model.config.pad_token_id = tokenizer.pad_token_id"
-            )
 
     def _check_batch(self, inputs: dict) -> None:
         labels = inputs.get("labels")
         if labels is None:
             raise ValueError(
-                f"The training batch has no labels, only {', '.join(sorted(inputs))}. Add a 'label' column of class ids."
+                f"The training batch has no labels, only {', '.join(sorted(inputs))}. Add a 'label' column of class ids, "
+                "with a label in every row."
             )
-        _check_label_type(labels.dtype.is_floating_point, labels.dim() > 1)
-        known = labels
-        if len(known) and known.min() == -100:  # marks a row without label
-            known = labels[labels != -100]
-        if len(known):
-            lowest, highest = known.aminmax()
-            _check_label_range(int(lowest), int(highest), self.model.config.num_labels)
+        check_batch_labels(labels, self.model.config.num_labels)
         self._first_batch_checked = True
 
 
@@ -534,51 +520,8 @@ class MixupTrainer(MixupMixin, Trainer):
     """
 
 
-def _logits(outputs) -> Tensor:
-    return outputs["logits"] if isinstance(outputs, dict) else outputs[0]
-
-
 def _with_logits(outputs, logits: Tensor):
     """The model's output with other logits, for a loss function that reads them."""
     if isinstance(outputs, dict):
         return type(outputs)(**{**outputs, "logits": logits})
     return (logits, *outputs[1:])
-
-
-def _logits_alone(logits, labels) -> Tensor:
-    """T5 and BART return hidden states beside the logits, which would all be gathered and kept."""
-    return logits[0] if isinstance(logits, tuple) else logits
-
-
-def _check_label_column(dataset, num_labels: int | None) -> None:
-    """Refuses float, multi-label and out-of-range targets where the data set declares its types."""
-    features = getattr(dataset, "features", None) or {}
-    for name in ("labels", "label"):
-        if name in features:
-            dtype = str(getattr(features[name], "dtype", "list"))
-            _check_label_type("float" in dtype, dtype == "list")
-            if "int" in dtype and hasattr(dataset, "data"):
-                column = dataset.data.column(name)
-                known = pc.min_max(column.filter(pc.not_equal(column, -100))).as_py()
-                if known["min"] is not None:
-                    _check_label_range(known["min"], known["max"], num_labels)
-
-
-def _check_label_range(low: int, high: int, num_labels: int | None) -> None:
-    if num_labels is not None and (low < 0 or high >= num_labels):
-        raise ValueError(
-            f"Label {low if low < 0 else high} is outside the model's classes 0 to {num_labels - 1}. Load the model with "
-            "num_labels=K, or renumber the labels."
-        )
-
-
-def _check_label_type(is_float: bool, is_multi: bool) -> None:
-    if is_float or is_multi:
-        raise ValueError(
-            f"The labels are {'floats' if is_float else 'lists'}; mixup needs one integer class id per example. "
-            + (
-                "Multi-label targets are not supported."
-                if is_multi
-                else "Convert them: dataset.cast_column('label', datasets.Value('int64'))."
-            )
-        )

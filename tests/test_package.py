@@ -41,7 +41,12 @@ ARROWS = {
         "vision",  # by the task's name
     },
     "recipe": {"arguments"},
-    "trainer": {"arguments", "embeddings", "levels", "pairing", "mixing", "architectures", "publishing", "watch"},
+    "trainer": {
+        *("arguments", "embeddings", "levels", "pairing", "mixing", "architectures"),
+        *("publishing", "refusals", "search", "watch"),
+    },
+    "refusals": {"arguments", "calibration"},
+    "search": {"arguments"},
     "watch": {"trainer"},  # for a type's name
     "publishing": {"push", "record", "model_card", "release", "verification", "watch"},
     "embeddings": {"architectures", "mixing"},

@@ -220,6 +220,15 @@ def test_the_better_end_of_a_metric_is_known(tmp_path, metric, greater):
         parse_arguments(recipe, "mixup", ["--metric_for_best_model", "gap"])
 
 
+@pytest.mark.parametrize("metric", ["f1", "eval_f1", "smooth_ece", "eval_runtime"])
+def test_a_metric_that_no_evaluation_computes_is_refused_before_anything_is_loaded(tmp_path, metric):
+    recipe = load_recipe(write(tmp_path, "mixup_alpha: 0.4\n"))
+    with pytest.raises(
+        ValueError, match=rf"'{metric}' is not computed by the evaluations, which give accuracy, nll, brier"
+    ):
+        parse_arguments(recipe, "mixup", ["--metric_for_best_model", metric])
+
+
 def test_arms_of_the_command_line_are_the_recipes():
     recipe = load_recipe("quickstart")
     check_compare(recipe, [0], [], arms=["mixup"])

@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import stock_arguments, tiny_model, training_arguments
+from test_refusals import Rows
 from test_trainer import Recorder, Stop
 from tiny_image_models import image_rows, replay_images, tiny_image_classifier, tiny_images
 from transformers import Trainer
@@ -390,7 +391,7 @@ def test_rows_of_later_batches_are_checked(tmp_path, what, message, alpha):
     else:
         batch["labels"][5] = 3
     trainer = ImageMixupTrainer(
-        model=model, args=training_arguments(tmp_path, mixup_alpha=alpha), train_dataset=image_rows(batch)
+        model=model, args=training_arguments(tmp_path, mixup_alpha=alpha), train_dataset=Rows(image_rows(batch))
     )
     with pytest.raises(ValueError, match=message):
         trainer.train()

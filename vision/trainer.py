@@ -70,10 +70,6 @@ class ImageMixupTrainer(MixupMixin, Trainer):
         return augmented
 
     def pair(self, batches: list[dict]) -> list[Pairing | None]:
-        for batch in batches:
-            # On an accelerator only the first batch, which `MixupMixin` checks: waiting for the answer would cost time.
-            if all(value.device.type == "cpu" for value in batch.values() if isinstance(value, Tensor)):
-                self._check_batch(batch)
         pairings = super().pair(batches)
         if len(batches) > 1:
             for batch, pairing in zip(batches, pairings, strict=True):

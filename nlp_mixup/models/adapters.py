@@ -211,7 +211,7 @@ def load_adapted(
     labels = label_settings(label_names or _run_labels(folder))
     try:
         config = AutoConfig.from_pretrained(base, **hub, **labels)
-        if tokenizer is not None and config.get_text_config().pad_token_id is None:
+        if tokenizer is not None and getattr(config.get_text_config(), "pad_token_id", None) is None:
             config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
         # The head, whose shape may be another there, comes with the adapters.
         model, info = auto_class.from_pretrained(

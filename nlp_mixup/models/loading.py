@@ -70,7 +70,7 @@ def load_model(args: ModelArguments, data: TextData, tokenizer: PreTrainedTokeni
         return model
     hub = {"revision": args.model_revision, "trust_remote_code": args.trust_remote_code}
     config = AutoConfig.from_pretrained(_source(args), **hub, **labels)
-    if config.get_text_config().pad_token_id is None:
+    if getattr(config.get_text_config(), "pad_token_id", None) is None:  # Perceiver's has none
         config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
     # A checkpoint whose head has other classes gives its encoder; transformers reports the new head.
     model, info = AutoModelForSequenceClassification.from_pretrained(

@@ -60,7 +60,7 @@ def load_trained(
         tokenizer.pad_token = tokenizer.eos_token
     if config is None:
         return _merged(name, source, "text", hub, tokenizer=tokenizer), tokenizer
-    if config.get_text_config().pad_token_id is None:
+    if getattr(config.get_text_config(), "pad_token_id", None) is None:  # Perceiver's has none
         config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
     with _Loading(name, "text"):
         loaded = AutoModelForSequenceClassification.from_pretrained(
