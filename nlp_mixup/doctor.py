@@ -39,6 +39,7 @@ from nlp_mixup.data import HeldOut, number_classes, read_held_out, text_data, to
 from nlp_mixup.figures import reliability_figure
 from nlp_mixup.label_map import match_labels
 from nlp_mixup.models.trained import load_trained, reads_images
+from nlp_mixup.padding import SAMPLE, settle_padding
 from nlp_mixup.recipe import fields_of, load_recipe, parse_fields, tokens_of
 from nlp_mixup.results import write_atomically
 from nlp_mixup.row_checks import judged_rows, trained_rows
@@ -209,6 +210,10 @@ def prepare_texts(model: str, data: DataArguments, options: DoctorArguments) -> 
     classes, label_map, tables = match_classes(network, held_out, data, options)
     texts = text_data(tables, classes, data)
     splits = tokenize(texts, tokenizer, max_length=data.max_length)
+    collate, notes = DataCollatorWithPadding(tokenizer), []
+    if options.per_device_eval_batch_size > 1:
+        change = settle_padding(network, collate, _sample(splits), tokenizer)
+        notes += [change] if change else []
     longest = min(data.max_length, tokenizer.model_max_length)
     full = sum(len(ids) >= longest for split in splits.values() for ids in split["input_ids"])
     total = sum(map(len, splits.values()))
@@ -221,10 +226,16 @@ def prepare_texts(model: str, data: DataArguments, options: DoctorArguments) -> 
         sources={split: read.rows.source for split, read in held_out.items()},
         label_names=classes,
         label_map=label_map,
-        data_collator=DataCollatorWithPadding(tokenizer),
-        notes=[*([cut] if full else []), *([unknown] if unknown else []), *rows.notes],
+        data_collator=collate,
+        notes=[*notes, *([cut] if full else []), *([unknown] if unknown else []), *rows.notes],
         trained_on=rows.trained_on,
     )
+
+
+def _sample(splits: DatasetDict) -> list[dict[str, Any]]:
+    """Some rows of the first split, as the collator gets them."""
+    rows = next(iter(splits.values()))
+    return [rows[row] for row in range(min(len(rows), SAMPLE))]
 
 
 def dtype_of(options: DoctorArguments) -> torch.dtype | str:

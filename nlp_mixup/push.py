@@ -7,6 +7,7 @@ commit holds exactly the files that were listed.
 from __future__ import annotations
 
 import contextlib
+import copy
 import json
 import re
 import shutil
@@ -35,6 +36,7 @@ from nlp_mixup.calibration.folding import FoldDecision, decide_fold
 from nlp_mixup.metrics import METRICS, metric_path
 from nlp_mixup.model_card import Released, model_card, reliability_png
 from nlp_mixup.models.adapters import drawn_at_random, is_adapted, load_adapted
+from nlp_mixup.padding import check_padding
 from nlp_mixup.record import HUB_ID, RunRecord, interval_of, is_hub_id, read_record
 from nlp_mixup.release import folded, merge_adapters, probe_batch
 from nlp_mixup.verification import Probe, check_same_model, probe_of, read_probe
@@ -184,6 +186,8 @@ def prepare_model(
         type(model.config).register_for_auto_class()
         type(model).register_for_auto_class(auto_class)
 
+    if getattr(processing_class, "padding_side", None) is not None and processing_class.pad_token is not None:
+        check_padding(model, copy.deepcopy(processing_class))  # using it leaves traces in it
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
+from datasets import Dataset
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import IterableDataset
@@ -23,6 +24,7 @@ from nlp_mixup.arguments import MixupTrainingArguments, check_parallelism
 from nlp_mixup.embeddings import EmbeddingMixer
 from nlp_mixup.levels import HiddenMixer
 from nlp_mixup.mixing import STEPS_AHEAD, Mix, draw_ahead, draw_layer, draw_mix, interpolate, mixed_cross_entropy
+from nlp_mixup.padding import SAMPLE, made_up_rows, pad_token_id, settle_padding
 from nlp_mixup.pairing import Pairing, pool_batches
 from nlp_mixup.publishing import PushMixin
 from nlp_mixup.refusals import (
@@ -94,6 +96,7 @@ class MixupMixin(SearchMixin, PushMixin, _Base):
         self._mixed_model: PreTrainedModel | None = None
         self._check_model()
         check_data_sets(self.train_dataset, self.eval_dataset, self.model.config)
+        self._settle_padding()
         self._pairings: list[tuple[dict, Pairing | None]] = []
         self._first_batch_checked = False
         # The step under way: is it training, how is it paired, did the loss see that.
@@ -220,10 +223,12 @@ class MixupMixin(SearchMixin, PushMixin, _Base):
         return pool_batches(batches, *self._padding())
 
     def _padding(self) -> tuple[int, str]:
-        pad_token_id = getattr(self.model.config.get_text_config(), "pad_token_id", None)
-        if pad_token_id is None:
-            pad_token_id = getattr(self.processing_class, "pad_token_id", None)
-        return pad_token_id or 0, getattr(self.processing_class, "padding_side", "right")
+        """What fills rows up to the width of the others, and on which side."""
+        tokenizer: Any = self.processing_class
+        pad_id = pad_token_id(self.model.config)
+        if pad_id is None:
+            pad_id = getattr(tokenizer, "pad_token_id", None)
+        return pad_id or 0, getattr(tokenizer, "padding_side", "right")
 
     def _armed(self, inputs: dict) -> AbstractContextManager[dict]:
         """The context in which the model's forward pass mixes, and the batch to give it."""
@@ -485,6 +490,32 @@ class MixupMixin(SearchMixin, PushMixin, _Base):
         self.model.config.problem_type = "single_label_classification"
         if self.args.mixup_alpha > 0 and self.args.mixup_level != "sentence":
             self._level_mixer()  # refuses what it cannot mix
+
+    def _settle_padding(self) -> None:
+        """The tokenizer, which is saved with the model, pads on a side where padding changes no logits."""
+        tokenizer: Any = getattr(self.data_collator, "tokenizer", self.processing_class)
+        if getattr(tokenizer, "padding_side", None) is None or tokenizer.pad_token is None:
+            return
+        args, rows = self.args, self.train_dataset if self.train_dataset is not None else self._held_out()
+        pairs_are_padded = args.mixup_alpha > 0 and args.gradient_accumulation_steps > 1
+        if args.train_batch_size == args.eval_batch_size == 1 and not pairs_are_padded:
+            return
+        if self.is_deepspeed_enabled or self.model.device.type == "meta":  # there is no whole model to run yet
+            return
+        change = settle_padding(self.model, self.data_collator, self._sample(rows, tokenizer), tokenizer)
+        if change is not None:
+            logger.warning(change)
+        if getattr(self.processing_class, "padding_side", None) is not None:
+            cast(Any, self.processing_class).padding_side = tokenizer.padding_side
+
+    def _sample(self, rows: Any, tokenizer: Any) -> list[dict]:
+        """The first rows of a table or list, as the collator gets them; made up for data sets that may draw when read."""
+        if not isinstance(rows, Dataset | list) or not len(rows) or "input_ids" not in rows[0]:
+            return made_up_rows(tokenizer)
+        self._set_signature_columns_if_needed()
+        used = self._signature_columns if self.args.remove_unused_columns else None
+        sample = [rows[row] for row in range(min(len(rows), SAMPLE))]
+        return [{name: value for name, value in row.items() if used is None or name in used} for row in sample]
 
     def _check_batch(self, inputs: dict) -> None:
         labels = inputs.get("labels")

@@ -32,6 +32,7 @@ ARROWS = {
     "doctor": {
         "row_checks",
         *("advice", "arguments", "calibration", "data", "figures", "label_map", "models", "recipe", "results", "rows"),
+        "padding",
         "vision",  # by the task's name, or the model's own
     },
     "label_map": {"rows"},
@@ -43,17 +44,19 @@ ARROWS = {
     "recipe": {"arguments"},
     "trainer": {
         *("arguments", "embeddings", "levels", "pairing", "mixing", "architectures"),
-        *("publishing", "refusals", "search", "watch"),
+        *("publishing", "refusals", "search", "watch", "padding"),
     },
     "refusals": {"arguments", "calibration"},
     "search": {"arguments"},
     "watch": {"trainer"},  # for a type's name
+    "padding": {"release"},
     "publishing": {"push", "record", "model_card", "release", "verification", "watch"},
     "embeddings": {"architectures", "mixing"},
     "levels": {"architectures", "mixing"},
     "pairing": {"mixing"},
     "push": {
-        *("advice", "calibration", "release", "verification", "model_card", "record", "models", "metrics", "vision"),
+        *("advice", "calibration", "release", "verification", "model_card", "record", "models", "metrics", "padding"),
+        "vision",
         "experiment",  # which reads the rows of an older run again
     },
     "release": {"calibration"},
@@ -79,7 +82,7 @@ ARROWS = {
     "data": {"arguments", "rows", "row_checks", "demo"},
     "row_checks": {"rows"},
     "rows": {"arguments"},
-    "models": {"models", "arguments", "data", "release"},
+    "models": {"models", "arguments", "data", "release", "padding"},
     "figures": {"calibration"},
     "calibration": {"calibration"},
     "mixing": set(),

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.trainer_utils import align_special_tokens
 
+from nlp_mixup.padding import pad_token_id
 from nlp_mixup.release import find_head, plain_logits
 
 CONFIG = "adapter_config.json"
@@ -211,7 +212,7 @@ def load_adapted(
     labels = label_settings(label_names or _run_labels(folder))
     try:
         config = AutoConfig.from_pretrained(base, **hub, **labels)
-        if tokenizer is not None and getattr(config.get_text_config(), "pad_token_id", None) is None:
+        if tokenizer is not None and pad_token_id(config) is None:
             config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
         # The head, whose shape may be another there, comes with the adapters.
         model, info = auto_class.from_pretrained(

@@ -18,6 +18,7 @@ from nlp_mixup.data import TextData
 from nlp_mixup.models.adapters import add_lora, drawn_at_random, label_settings
 from nlp_mixup.models.text_cnn import TextCNNConfig, TextCNNForSequenceClassification
 from nlp_mixup.models.word_tokenizer import build_word_tokenizer, load_glove
+from nlp_mixup.padding import pad_token_id
 from nlp_mixup.release import probe_batch
 
 TEXT_CNN, MINILM = "text-cnn", "minilm"
@@ -70,7 +71,7 @@ def load_model(args: ModelArguments, data: TextData, tokenizer: PreTrainedTokeni
         return model
     hub = {"revision": args.model_revision, "trust_remote_code": args.trust_remote_code}
     config = AutoConfig.from_pretrained(_source(args), **hub, **labels)
-    if getattr(config.get_text_config(), "pad_token_id", None) is None:  # Perceiver's has none
+    if pad_token_id(config) is None:  # Perceiver's has none
         config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
     # A checkpoint whose head has other classes gives its encoder; transformers reports the new head.
     model, info = AutoModelForSequenceClassification.from_pretrained(

@@ -21,6 +21,7 @@ from transformers import (
 )
 
 from nlp_mixup.models.adapters import is_adapted, load_adapted, model_below
+from nlp_mixup.padding import pad_token_id
 from nlp_mixup.release import merge_adapters
 
 
@@ -60,7 +61,7 @@ def load_trained(
         tokenizer.pad_token = tokenizer.eos_token
     if config is None:
         return _merged(name, source, "text", hub, tokenizer=tokenizer), tokenizer
-    if getattr(config.get_text_config(), "pad_token_id", None) is None:  # Perceiver's has none
+    if pad_token_id(config) is None:  # Perceiver's has none
         config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
     with _Loading(name, "text"):
         loaded = AutoModelForSequenceClassification.from_pretrained(
