@@ -92,6 +92,37 @@ def test_torch_and_binary_input(name, metric):
     assert metric.compute() == pytest.approx({name: FORMULAS[name](probs[:5], labels[:5])}, abs=1e-14)
 
 
+def test_labels_that_a_bootstrap_made_floats_of_are_cast_as_arrow_casts_them(metric, name):
+    probs, labels = case(n=30)
+    expected = metric.compute(predictions=probs, references=labels)
+    assert metric.compute(predictions=probs, references=labels.astype(float)) == expected
+    for bad in (0.5, np.nan, np.inf):
+        with pytest.raises(ValueError, match="labels: expected integer class indices, got float64"):
+            metric.compute(predictions=probs, references=np.r_[labels[1:], bad])
+
+
+@pytest.mark.parametrize("ids", [[1, 0], np.array([1, 0]), np.array([[1], [0]]), [True, False]])
+def test_class_ids_are_refused_whichever_way_they_come(metric, name, ids, tmp_path):
+    message = "predictions: one column of (int64|bool) is class ids, not probabilities"
+    several = evaluate.load(metrics.metric_path(name), cache_dir=str(tmp_path), num_process=2, process_id=0)
+    for module in (metric, several):
+        for feed in (module.add_batch, module.compute):
+            with pytest.raises(ValueError, match=message):
+                feed(predictions=ids, references=[1, 1])
+        with pytest.raises(ValueError, match=message):
+            module.add(prediction=ids[0], reference=1)
+    assert len(metric) == 0
+
+
+def test_rounded_probabilities_and_sums_of_ten_tenths(metric, name):
+    exact, labels = case(n=500, k=10, seed=3)
+    expected = FORMULAS[name](exact, labels)
+    assert metric.compute(predictions=exact.round(3).tolist(), references=labels)[name] == pytest.approx(
+        expected, abs=2e-3
+    )
+    assert metric.compute(predictions=[1.0000001, 0.5], references=[1, 0])[name] == {"ece": 0.25, "oe": 0.0}[name]
+
+
 def test_edge_values_stay_in_their_bin(metric, name):
     probs = [[0.4, 0.6], [0.4, 0.6], [0.35, 0.65]]
     # .6 closes the bin (.5, .6]; as float32 it would open the next one, beside .65
@@ -244,6 +275,7 @@ def test_every_folder_is_a_complete_space(name):
         "buffered.py",
         f"{name}.py",
         "inputs.py",
+        "precision.py",
         "requirements.txt",
         "table.py",
         "tests.py",

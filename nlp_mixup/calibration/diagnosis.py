@@ -211,8 +211,11 @@ def _scale_halves(logits: NDArray[np.float64], labels: NDArray[Any], order: NDAr
     second = np.zeros(len(labels), dtype=bool)
     second[order[1::2]] = True
     scaled = np.empty_like(logits)
+    shifted = logits - logits.max(
+        axis=1, keepdims=True
+    )  # the same T, and no second warning of what the logits look like
     for half in (second, ~second):
-        scaled[half] = fit_temperature(logits[~half], labels[~half]).apply(logits[half])
+        scaled[half] = fit_temperature(shifted[~half], labels[~half]).apply(logits[half])
     return scaled
 
 

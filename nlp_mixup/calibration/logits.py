@@ -1,20 +1,27 @@
 """From logits to probabilities and NLL, in float64 whatever the model ran in; the only door for logits.
 
-Nothing here looks at values to decide whether they are logits: a caller says so by calling these functions.
+Nothing here looks at values to decide whether they are logits: a caller says so by calling these functions. Rows that
+are all non-negative and sum to 1 are warned of, and scored as the logits that they are said to be.
 """
 
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .inputs import as_array, as_floats, as_labels
+from .inputs import as_array, as_floats, as_labels, bad_label, warn_caller
+
+#: Checked tables that the caller was warned of: what is computed from them in the same call need not say it again.
+_WARNED_OF: WeakValueDictionary[int, NDArray[np.float64]] = WeakValueDictionary()
+#: Sums of probabilities in bfloat16 miss 1 by up to twice its unit roundoff.
+_SUM_TOLERANCE = 2.0**-7
 
 
 def check_logits(logits: Any) -> NDArray[np.float64]:
-    """Logits as finite float64 (n, k), k at least 2.
+    """Logits as finite float64 (n, k), k at least 2; a UserWarning where all rows look like probabilities.
 
     Raises:
         ValueError: for another shape, empty input, and the first row that is not finite.
@@ -38,7 +45,22 @@ def check_logits(logits: Any) -> NDArray[np.float64]:
     if not finite.all():
         row = int(np.argmin(finite.all(axis=1)))
         raise ValueError(f"logits: row {row} is not finite: {np.array2string(table[row], threshold=8, precision=6)}")
+    if _look_like_probabilities(table):
+        if _WARNED_OF.get(id(logits)) is not logits:
+            warn_caller(
+                f"logits: all {len(table)} rows are non-negative and sum to 1, as probabilities do; "
+                "of probabilities give the logarithm, np.log(probs), or use the functions that take probs"
+            )
+        _WARNED_OF[id(table)] = table
     return table
+
+
+def _look_like_probabilities(table: NDArray[np.float64]) -> bool:
+    """Whether all rows are non-negative and sum to 1; of logits the first few say no."""
+    return all(
+        bool(part.min() >= 0) and bool(np.abs(part.sum(axis=1) - 1).max() <= _SUM_TOLERANCE)
+        for part in (table[:8], table)
+    )
 
 
 def check_class_labels(labels: Any, n: int, n_classes: int) -> NDArray[Any]:
@@ -57,9 +79,7 @@ def check_class_labels(labels: Any, n: int, n_classes: int) -> NDArray[Any]:
     outside = (array < 0) | (array >= n_classes)
     if outside.any():
         row = int(np.argmax(outside))
-        raise ValueError(
-            f"labels: row {row} has label {array[row]}, expected 0 to {n_classes - 1} ({n_classes} classes)"
-        )
+        raise ValueError(bad_label(row, array[row], n_classes, rows_of="logits"))
     return array
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from .binning import EqualMass, EqualWidth
 from .bins import reliability_table
-from .inputs import as_array, as_floats, as_labels, check_shape, top_label_blocks
+from .inputs import as_array, as_floats, as_labels, check_labels, check_shape, top_label_blocks
+from .precision import clean_rows
 
 Binning = EqualWidth | EqualMass | str | None
 
@@ -257,14 +258,17 @@ def full_probabilities(probs: Any, labels: Any, *, validate: bool = True) -> tup
         >>> full_probabilities([0.25], [1])[0]
         array([[0.75, 0.25]])
     """
-    if validate:
-        for _ in top_label_blocks(probs, labels):
-            pass
     array = as_array(probs, "probs")
     n_classes = check_shape(array)
     checked = as_labels(labels, len(array))
+    if validate and n_classes == 1:
+        for _ in top_label_blocks(array, checked):
+            pass
     table = as_floats(array, "probs")
     if n_classes == 1:
-        positive = table.reshape(-1).astype(np.float64)
-        table = np.stack([1.0 - positive, positive], axis=1)
+        positive = np.clip(table.reshape(-1).astype(np.float64), 0.0, 1.0)
+        return np.stack([1.0 - positive, positive], axis=1), checked
+    if validate:
+        check_labels(checked, n_classes)
+        table = clean_rows(table)
     return table, checked

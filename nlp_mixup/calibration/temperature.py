@@ -23,7 +23,15 @@ MAX_DOUBLINGS = 10
 
 
 class NoFiniteTemperature(ValueError):
-    """The rows are fit to be scored, but no finite positive T is best for them."""
+    """The rows are fit to be scored, but no finite positive T is best for them.
+
+    Example:
+        >>> try:
+        ...     fit_temperature([[0.0, 1.0], [0.0, 2.0]], [1, 1])
+        ... except NoFiniteTemperature as error:
+        ...     print(str(error).partition(",")[0])
+        all 2 rows are right
+    """
 
 
 @dataclass(frozen=True)
@@ -85,10 +93,10 @@ def fit_temperature(logits: Any, labels: Any, *, level: float = 0.95) -> Tempera
         >>> round(fit_temperature(sure, [1, 1, 1, 0]).value, 6)  # softmax must say 3/4, so z / T = log 3
         4.0
     """
-    table = check_logits(logits)
-    targets = check_class_labels(labels, *table.shape)
+    raw = check_logits(logits)
+    targets = check_class_labels(labels, *raw.shape)
     with np.errstate(over="ignore"):
-        table -= table.max(axis=1, keepdims=True)
+        table = raw - raw.max(axis=1, keepdims=True)
         scale = float(-table.mean())
     if not np.isfinite(scale):
         raise ValueError("logits: a row's values lie further apart than float64 holds; check the model")
@@ -109,9 +117,9 @@ def fit_temperature(logits: Any, labels: Any, *, level: float = 0.95) -> Tempera
         low=float(low_limit),
         high=float(high_limit),
         n=len(table),
-        nll_before=nll_from_logits(logits, targets),
+        nll_before=nll_from_logits(raw, targets),
         nll_after=nll_from_logits(table * inverse, targets),
-        ece_before=_ece(logits, targets),
+        ece_before=_ece(raw, targets),
         ece_after=_ece(table * inverse, targets),
         level=level,
     )

@@ -13,7 +13,7 @@ from pathlib import Path
 from nlp_mixup.metrics import METRICS
 
 HERE = Path(__file__).parent
-CALIBRATION_FILES = ("binning.py", "bins.py", "inputs.py", "table.py")
+CALIBRATION_FILES = ("binning.py", "bins.py", "inputs.py", "precision.py", "table.py")
 
 
 def copies() -> dict[Path, Path]:

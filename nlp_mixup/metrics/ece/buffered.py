@@ -16,7 +16,8 @@ from .inputs import as_array, check_shape, top_label
 INPUTS = """
 Args:
     predictions: probabilities, one row per example: (n, k) rows that sum to 1, or (n,) the probability of class 1
-        of a binary task. NumPy, torch or lists. Not logits: apply the softmax first.
+        of a binary task. NumPy, torch or lists. Not logits: apply the softmax first. Not class ids. A row may miss the
+        sum 1 by {tolerance:g}, and by more where it was rounded to a half format or to decimals.
     references: (n,) integer class indices.
     n_bins: number of equal-width bins (lo, hi], 15 by default.
 """
@@ -32,6 +33,8 @@ class BufferedMetric(evaluate.Metric, ABC):
     def add_batch(self, *, predictions=None, references=None, **kwargs):
         """Adds a batch, which is checked at once; a refused batch adds nothing."""
         if self.num_process > 1:
+            if predictions is not None:  # Arrow would turn class ids into floats
+                check_shape(as_array(predictions, "predictions"), "predictions")
             evaluate.Metric.add_batch(self, predictions=predictions, references=references, **kwargs)
             return
         if kwargs:
@@ -44,7 +47,10 @@ class BufferedMetric(evaluate.Metric, ABC):
         held = self._held()
         if held and held[0][2] != n_classes:
             raise ValueError(f"predictions: {n_classes} columns after batches of {held[0][2]}; use one shape for all")
-        held.append((*top_label(probs, references), n_classes))
+        labels = as_array(references, "references")
+        if getattr(labels.dtype, "kind", "") == "f" and np.isfinite(labels).all() and (labels == np.rint(labels)).all():
+            labels = labels.astype(np.int64)  # as Arrow casts them; scipy's bootstrap makes floats of all it resamples
+        held.append((*top_label(probs, labels), n_classes))
 
     def add(self, *, prediction=None, reference=None, predictions=None, references=None, **kwargs):
         """Adds one example: its probabilities, or the probability of class 1, and its class index.
@@ -54,6 +60,8 @@ class BufferedMetric(evaluate.Metric, ABC):
         prediction = predictions if prediction is None else prediction
         reference = references if reference is None else reference
         if self.num_process > 1:
+            if prediction is not None:
+                check_shape(as_array([prediction], "predictions"), "predictions")
             evaluate.Metric.add(self, prediction=prediction, reference=reference, **kwargs)
             return
         self.add_batch(predictions=[prediction], references=[reference], **kwargs)

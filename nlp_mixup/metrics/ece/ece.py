@@ -6,6 +6,7 @@ from .binning import EqualWidth
 from .bins import CalibrationBins
 from .buffered import FEATURES, INPUTS, BufferedMetric
 from .inputs import top_label
+from .precision import TOLERANCE
 from .table import ReliabilityTable
 
 _DESCRIPTION = """
@@ -14,7 +15,7 @@ M equal-width bins of the winning score, ECE = sum_m |B_m|/n |acc(B_m) - conf(B_
 """
 
 _KWARGS_DESCRIPTION = (
-    INPUTS
+    INPUTS.format(tolerance=TOLERANCE)
     + """
 Returns:
     ece: the expected calibration error, between 0 and 1; lower is better.

@@ -2,24 +2,26 @@
 
 Probabilities are told apart from logits by the caller's words, never by looking at the values: every
 function of this package that takes ``probs`` wants probabilities, and only functions that say ``logits``
-take logits.
+take logits. What looks like the other is warned of, never taken for it.
 """
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .precision import HALF_FORMATS, TOLERANCE, mend_rows
+
 #: Values per block: many enough that NumPy's calls cost nothing, few enough that later passes find them in cache.
 BLOCK_VALUES = 1 << 19
 #: Rows that are scored before they are handed on together, so that binning works on long vectors.
 SPAN_ROWS = 1 << 15
-#: A row may miss the sum 1 by this much: rounding of one softmax in that number format, with a margin of
-#: about ten.
-ROW_SUM_TOLERANCE = {"float64": 1e-4, "float32": 1e-4, "float16": 2e-3, "bfloat16": 8e-3}
 #: Up to this many classes the winner is found column by column on a transposed block, above it row by row.
 COLUMN_WISE_CLASSES = 48
 
@@ -87,10 +89,11 @@ def as_labels(labels: Any, n: int, name: str = "labels", rows_of: str = "probs")
     Example:
         >>> as_labels([0, 2, 1], n=3)
         array([0, 2, 1])
-        >>> as_labels([0.0, 1.0], n=2)
+        >>> as_labels([[0, 1], [1, 0]], n=2)
         Traceback (most recent call last):
         ...
-        ValueError: labels: expected integer class indices, got float64; take the argmax of soft targets first
+        ValueError: labels: expected one class index per row, shape (n,), got shape (2, 2); of one-hot or soft labels \
+take the argmax first: labels.argmax(axis=1)
     """
     array = as_array(labels, name)
     if hasattr(array, "detach"):
@@ -99,14 +102,18 @@ def as_labels(labels: Any, n: int, name: str = "labels", rows_of: str = "probs")
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
-        raise ValueError(f"{name}: expected one class index per row, shape (n,), got shape {tuple(array.shape)}")
+        raise ValueError(
+            f"{name}: expected one class index per row, shape (n,), got shape {tuple(array.shape)}; "
+            f"of one-hot or soft labels take the argmax first: {name}.argmax(axis=1)"
+        )
     if len(array) != n:
         raise ValueError(f"{name}: {len(array)} labels for {n} rows of {rows_of}; give one label per row")
     if array.dtype.kind == "b":
         return array.astype(np.int64)
     if array.dtype.kind not in "iu" and n:
         raise ValueError(
-            f"{name}: expected integer class indices, got {array.dtype}; take the argmax of soft targets first"
+            f"{name}: expected integer class indices, got {array.dtype}; take the argmax of soft targets first, "
+            f"or {name}.astype(int) of whole numbers"
         )
     return array
 
@@ -115,59 +122,98 @@ def check_shape(probs: Any, name: str = "probs") -> int:
     """Returns the number of classes, 1 meaning the positive class's probability alone.
 
     Raises:
-        ValueError: for an empty input and for anything but (n, k), (n, 1) or (n,).
+        ValueError: for an empty input, for anything but (n, k), (n, 1) or (n,), and for one column of whole numbers or
+            truth values: no probability is of that type, but class ids are.
+
+    Example:
+        >>> check_shape(np.array([1, 0, 1]))
+        Traceback (most recent call last):
+        ...
+        ValueError: probs: one column of int64 is class ids, not probabilities; give (n, k) rows of probabilities, or \
+P(class 1) as floats
     """
     shape = tuple(probs.shape)
     if len(shape) not in (1, 2):
         raise ValueError(f"{name}: expected shape (n, k), (n, 1) or (n,), got {shape}")
     if 0 in shape:
         raise ValueError(f"{name}: empty input, shape {shape}; give at least one row")
-    return 1 if len(shape) == 1 else int(shape[1])
-
-
-def row_sum_tolerance(probs: Any) -> float:
-    """How far a row may be from the sum 1, by the number format it came in."""
-    return ROW_SUM_TOLERANCE.get(str(probs.dtype).rpartition(".")[2], 1e-4)
-
-
-def _raise_for_bad_rows(block: NDArray[Any], first_row: int, tolerance: float, name: str) -> None:
-    """Raises ValueError for the first bad row of a block in which a quick look found one; float64 has the last word."""
-    table = block.reshape(len(block), -1).astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        sums = table.sum(axis=1)
-        finite = np.isfinite(sums)
-        inside = (table.min(axis=1) >= 0) & (table.max(axis=1) <= 1 + tolerance)
-        normalised = np.abs(sums - 1) <= tolerance
-    good = finite & inside & normalised if block.ndim == 2 else finite & inside
-    if good.all():
-        return
-    row = int(np.argmin(good))
-    shown = np.array2string(table[row], threshold=8, precision=6)
-    hint = "if these are logits, apply softmax to them first"
-    if not finite[row]:
-        raise ValueError(f"{name}: row {first_row + row} is not finite: {shown}")
-    if not inside[row]:
-        raise ValueError(f"{name}: row {first_row + row} has a value outside [0, 1]: {shown}; {hint}")
-    raise ValueError(
-        f"{name}: row {first_row + row} sums to {sums[row]:.6g}, expected 1 (within {tolerance:g}): {shown}; {hint}"
-    )
-
-
-def _check_labels(labels: NDArray[Any], n_classes: int, first_row: int) -> None:
-    """Raises ValueError for the first label outside 0 .. n_classes - 1."""
-    if labels.min() < 0 or labels.max() >= n_classes:
-        row = int(np.argmax((labels < 0) | (labels >= n_classes)))
+    n_classes = 1 if len(shape) == 1 else int(shape[1])
+    if n_classes == 1 and ("int" in str(probs.dtype) or "bool" in str(probs.dtype)):
         raise ValueError(
-            f"labels: row {first_row + row} has label {labels[row]}, "
-            f"expected 0 to {n_classes - 1} ({n_classes} classes)"
+            f"{name}: one column of {probs.dtype} is class ids, not probabilities; "
+            "give (n, k) rows of probabilities, or P(class 1) as floats"
         )
+    return n_classes
+
+
+def warn_caller(message: str) -> None:
+    """Warns of the line that called into this package, so that Python shows it once for that line."""
+    home, level, frame = Path(__file__).parent, 1, sys._getframe()
+    while frame.f_back is not None and Path(frame.f_code.co_filename).parent == home:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, UserWarning, stacklevel=level)
+
+
+def column_tolerance(probs: Any) -> float:
+    """How far the values of a single column may lie outside [0, 1], by the number format they came in."""
+    unit = HALF_FORMATS.get(str(probs.dtype).rpartition(".")[2])
+    return 4 * unit if unit else TOLERANCE
+
+
+def _check_column(column: NDArray[Any], first_row: int, tolerance: float) -> None:
+    """Raises ValueError for the first value of P(class 1) that lies further outside [0, 1] than rounding explains."""
+    if column.min() >= -tolerance and column.max() <= 1 + tolerance:
+        return
+    row = int(np.argmin((column >= -tolerance) & (column <= 1 + tolerance)))
+    said = "has a value outside [0, 1]" if np.isfinite(column[row]) else "is not finite"
+    hint = "; if these are logits, apply the sigmoid to them first" if np.isfinite(column[row]) else ""
+    raise ValueError(f"probs: row {first_row + row} {said}: [{column[row]:.9g}]{hint}")
+
+
+def _warn_of_class_ids(column: Any) -> None:
+    """Warns of ten or more values of P(class 1) that are all exactly 0 or 1, as class ids in floats are.
+
+    Not refused: only the values tell, and a model may be that sure.
+    """
+    if len(column) < 10 or not np.isin(as_floats(column[:10], "probs"), (0, 1)).all():
+        return
+    if np.isin(as_floats(column, "probs"), (0, 1)).all():
+        warn_caller(
+            f"probs: P(class 1) is exactly 0 or 1 in all {len(column)} rows; if these are class ids, "
+            "give probabilities: of class ids every calibration error is the error rate"
+        )
+
+
+def check_labels(labels: NDArray[Any], n_classes: int, first_row: int = 0) -> None:
+    """Raises ValueError for the first label outside 0 .. n_classes - 1; of one column, n_classes is 1 and they are 0, 1."""
+    if labels.min() < 0 or labels.max() >= max(n_classes, 2):
+        row = int(np.argmax((labels < 0) | (labels >= max(n_classes, 2))))
+        raise ValueError(bad_label(first_row + row, labels[row], n_classes, rows_of="probs"))
+
+
+def bad_label(row: int, label: Any, n_classes: int, *, rows_of: str) -> str:
+    """What is wrong with a label outside 0 .. n_classes - 1; of one column, n_classes is 1.
+
+    Example:
+        >>> print(bad_label(7, -100, 3, rows_of="logits"))
+        labels: row 7 has label -100, which marks a row without a label; leave such rows out: logits[labels != -100], \
+labels[labels != -100]
+    """
+    if label == -100:
+        return (
+            f"labels: row {row} has label -100, which marks a row without a label; leave such rows out: "
+            f"{rows_of}[labels != -100], labels[labels != -100]"
+        )
+    meant = "; one column is P(class 1), so of more classes give (n, k)" if n_classes == 1 and label > 1 else ""
+    n_classes = max(n_classes, 2)
+    return f"labels: row {row} has label {label}, expected 0 to {n_classes - 1} ({n_classes} classes){meant}"
 
 
 def _score_one_column(
     block: NDArray[Any], labels: NDArray[Any], positive: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Confidence and correctness of a binary task given as P(class 1); at exactly one half, class 0 wins."""
-    score = block.astype(np.float64)
+    score = np.clip(block.astype(np.float64), 0.0, 1.0)  # a sum of rounded numbers may reach 1.0000001
     if positive:
         return score, labels == 1
     predicted = score > 0.5
@@ -196,21 +242,21 @@ def top_label_block(
     tolerance: float,
     positive: bool = False,
     validate: bool = True,
-    name: str = "probs",
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Winning scores (m,) and whether the winner is the label (m,), of one block of m rows, checked but for labels."""
     if block.ndim == 2 and block.shape[1] == 1:
         block = block[:, 0]
     if block.ndim == 1:
-        if validate and not (block.min() >= 0 and block.max() <= 1):
-            _raise_for_bad_rows(block, first_row, 0.0, name)
+        if validate:
+            _check_column(block, first_row, tolerance)
         return _score_one_column(block, labels, positive)
     few_classes = block.shape[1] <= COLUMN_WISE_CLASSES
     columns = np.ascontiguousarray(block.T) if few_classes else block
     if validate:
         sums = columns.sum(axis=0) if few_classes else np.einsum("nk->n", block)
-        if not (columns.min() >= 0 and np.abs(sums - 1).max() <= tolerance):
-            _raise_for_bad_rows(block, first_row, tolerance, name)
+        if not (columns.min() >= 0 and np.abs(sums - 1).max() <= TOLERANCE):
+            block = mend_rows(block, first_row, "probs")
+            columns = np.ascontiguousarray(block.T)
     if few_classes:
         confidence, correct = _score_few_classes(block, columns, labels)
     else:
@@ -230,7 +276,8 @@ def top_label_blocks(
         labels: (n,) class indices.
         positive: for one-column input, score P(class 1) against the event "label is 1" instead of the
             winning class.
-        validate: False skips the checks of values (not of shapes), for data checked before.
+        validate: False skips the checks of values (not of shapes), for data checked before, and with them the mending
+            of rows that :mod:`nlp_mixup.calibration.precision` describes.
 
     Raises:
         ValueError: as the module says, with the first offending row.
@@ -238,12 +285,14 @@ def top_label_blocks(
     probs = as_array(probs, "probs")
     n_classes = check_shape(probs)
     labels = as_labels(labels, len(probs))
-    tolerance = row_sum_tolerance(probs)
+    tolerance = column_tolerance(probs)
+    if validate and n_classes == 1:
+        _warn_of_class_ids(probs)
     step = min(SPAN_ROWS, max(1, BLOCK_VALUES // n_classes))
     for span in range(0, len(probs), SPAN_ROWS):
         stop = min(span + SPAN_ROWS, len(probs))
         if validate:
-            _check_labels(labels[span:stop], max(n_classes, 2), span)
+            check_labels(labels[span:stop], n_classes, span)
         confidence, correct = np.empty(stop - span), np.empty(stop - span, dtype=bool)
         for start in range(span, stop, step):
             end = min(start + step, stop)
@@ -274,8 +323,9 @@ def top_label(
         Two arrays of length n: confidence in [0, 1], and correctness.
 
     Raises:
-        ValueError: for NaN, infinities, values outside [0, 1], rows that do not sum to 1, labels out of
-            range, ragged rows, different lengths and empty input, with the first offending row.
+        ValueError: for NaN, infinities, values outside [0, 1], rows that miss the sum 1 by more than the precision of
+            their values explains (:mod:`nlp_mixup.calibration.precision`), class ids in place of probabilities, labels
+            out of range, ragged rows, different lengths and empty input, with the first offending row.
 
     Example:
         >>> top_label([[0.2, 0.8], [0.5, 0.5]], [1, 1])

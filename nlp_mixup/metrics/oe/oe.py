@@ -6,6 +6,7 @@ from .binning import EqualWidth
 from .bins import CalibrationBins
 from .buffered import FEATURES, INPUTS, BufferedMetric
 from .inputs import top_label
+from .precision import TOLERANCE
 from .table import ReliabilityTable
 
 _DESCRIPTION = """
@@ -14,7 +15,7 @@ the winning score, OE = sum_m |B_m|/n conf(B_m) max(conf(B_m) - acc(B_m), 0).
 """
 
 _KWARGS_DESCRIPTION = (
-    INPUTS
+    INPUTS.format(tolerance=TOLERANCE)
     + """
 Returns:
     oe: the overconfidence error, between 0 and the ECE of the same bins; lower is less over-confident.
