@@ -141,7 +141,7 @@ def test_softmaxes_of_every_torch_format_are_scored_as_what_they_were_rounded_fr
         # tensors, what `.float().numpy()` makes of them, and float64 are one and the same
         confidence, correct = top_label(probs, labels)
         for other in (probs.float(), probs.float().numpy(), probs.double().numpy()):
-            assert np.array_equal(top_label(other, labels)[0], confidence)
+            assert top_label(other, labels)[0] == pytest.approx(confidence, abs=1e-12)
         assert (correct == (probs.double().numpy().argmax(1) == 0)).all()
         assert full_probabilities(probs, labels)[0].max(1) == pytest.approx(confidence, abs=1e-12)
     # a value's own rounding, and that of the sum it is divided by

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .precision import HALF_FORMATS, TOLERANCE, mend_rows
+from .precision import HALF_FORMATS, TOLERANCE, half_sums, mend_rows
 
 #: Values per block: many enough that NumPy's calls cost nothing, few enough that later passes find them in cache.
 BLOCK_VALUES = 1 << 19
@@ -154,14 +154,15 @@ def warn_caller(message: str) -> None:
     warnings.warn(message, UserWarning, stacklevel=level)
 
 
-def column_tolerance(probs: Any) -> float:
-    """How far the values of a single column may lie outside [0, 1], by the number format they came in."""
-    unit = HALF_FORMATS.get(str(probs.dtype).rpartition(".")[2])
-    return 4 * unit if unit else TOLERANCE
+def half_format(probs: Any) -> str | None:
+    """``"bfloat16"`` or ``"float16"`` where an array or tensor has that type."""
+    name = str(probs.dtype).rpartition(".")[2]
+    return name if name in HALF_FORMATS else None
 
 
-def _check_column(column: NDArray[Any], first_row: int, tolerance: float) -> None:
+def _check_column(column: NDArray[Any], first_row: int, half: str | None) -> None:
     """Raises ValueError for the first value of P(class 1) that lies further outside [0, 1] than rounding explains."""
+    tolerance = 4 * HALF_FORMATS[half] if half else TOLERANCE
     if column.min() >= -tolerance and column.max() <= 1 + tolerance:
         return
     row = int(np.argmin((column >= -tolerance) & (column <= 1 + tolerance)))
@@ -239,7 +240,7 @@ def top_label_block(
     labels: NDArray[Any],
     *,
     first_row: int,
-    tolerance: float,
+    half: str | None,
     positive: bool = False,
     validate: bool = True,
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -248,21 +249,26 @@ def top_label_block(
         block = block[:, 0]
     if block.ndim == 1:
         if validate:
-            _check_column(block, first_row, tolerance)
+            _check_column(block, first_row, half)
         return _score_one_column(block, labels, positive)
     few_classes = block.shape[1] <= COLUMN_WISE_CLASSES
     columns = np.ascontiguousarray(block.T) if few_classes else block
+    divisor = None
     if validate:
         sums = columns.sum(axis=0) if few_classes else np.einsum("nk->n", block)
         if not (columns.min() >= 0 and np.abs(sums - 1).max() <= TOLERANCE):
-            block = mend_rows(block, first_row, "probs")
-            columns = np.ascontiguousarray(block.T)
+            divisor = half_sums(block, half) if half else None
+            if divisor is None:
+                block = mend_rows(block, first_row, "probs")
+                columns = np.ascontiguousarray(block.T)
     if few_classes:
         confidence, correct = _score_few_classes(block, columns, labels)
     else:
         winner = block.argmax(axis=1)
         confidence = block[np.arange(len(block)), winner].astype(np.float64)
         correct = winner == labels
+    if divisor is not None:
+        confidence /= divisor
     return np.minimum(confidence, 1.0, out=confidence), correct
 
 
@@ -285,7 +291,7 @@ def top_label_blocks(
     probs = as_array(probs, "probs")
     n_classes = check_shape(probs)
     labels = as_labels(labels, len(probs))
-    tolerance = column_tolerance(probs)
+    half = half_format(probs)
     if validate and n_classes == 1:
         _warn_of_class_ids(probs)
     step = min(SPAN_ROWS, max(1, BLOCK_VALUES // n_classes))
@@ -300,7 +306,7 @@ def top_label_blocks(
                 as_floats(probs[start:end], "probs"),
                 labels[start:end],
                 first_row=start,
-                tolerance=tolerance,
+                half=half,
                 positive=positive,
                 validate=validate,
             )
