@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nlp_mixup.calibration import Diagnosis, Temperature, mean_off_label_mass
+from nlp_mixup.calibration import Diagnosis, Interval, Temperature, mean_off_label_mass
 from nlp_mixup.calibration.diagnosis import SMALL_GAP, above_floor, verdict_of
-from nlp_mixup.calibration.disagreement import Disagreement
+from nlp_mixup.calibration.disagreement import Disagreement, compare_accuracies
 from nlp_mixup.calibration.floor import short
 from nlp_mixup.calibration.folding import FoldDecision
 from nlp_mixup.calibration.intervals import MIN_ROWS_FOR_DIRECTION, Measured, direction
@@ -48,7 +48,6 @@ def finding(scores: Mapping[str, Any], gap: Measured) -> str:
         gap: with its interval.
 
     Example:
-        >>> from nlp_mixup.calibration import Interval
         >>> scores = {"n": 500, "ece": 0.06, "ece_floor_high": 0.08, "confidence": 0.63, "accuracy": 0.7}
         >>> finding(scores, Interval(-0.07, -0.123, -0.021)).split("; ")[1]
         'gap -.070 (-.123 to -.021). The gap hints at under-confidence, too small a one to tell with so few rows.'
@@ -92,6 +91,26 @@ def standing(scores: Mapping[str, Any], intervals: Mapping[str, Measured]) -> st
     )
 
 
+def run_standing(metrics: Mapping[str, Any], split: str, calibration: str) -> str:
+    """`standing` of a run's split, raw or after ``temperature``, from the numbers that metrics.json holds."""
+    row = _row(metrics, split, calibration)
+    stored = metrics["intervals"][split][calibration]
+    return standing(row, {name: Interval(*stored[name]) for name in ("gap", "ece")})
+
+
+def run_disagreement(metrics: Mapping[str, Any]) -> Disagreement | None:
+    """How a run's accuracy on validation compares with that on test; None where it lacks one of them."""
+    splits = {row["split"] for row in metrics["rows"]}
+    if not {"validation", "test"} <= splits:
+        return None
+    one, other = (_row(metrics, split, "raw") for split in ("validation", "test"))
+    return compare_accuracies(one["accuracy"], one["n"], other["accuracy"], other["n"])
+
+
+def _row(metrics: Mapping[str, Any], split: str, calibration: str) -> Mapping[str, Any]:
+    return next(row for row in metrics["rows"] if (row["split"], row["calibration"]) == (split, calibration))
+
+
 def _power(diagnosis: Diagnosis) -> str:
     if diagnosis.verdict != "calibrated":
         return ""
@@ -110,7 +129,6 @@ def effect_of(nll_change: Measured | None, n: int | None = None) -> Effect:
     """The one verdict on a temperature, of the NLL after it minus before, paired over rows that did not choose it.
 
     Example:
-        >>> from nlp_mixup.calibration import Interval
         >>> effect_of(Interval(0.02, 0.01, 0.03)), effect_of(Interval(-0.02, -0.03, 0.01)), effect_of(None)
         ('harms', 'unclear', 'unclear')
     """
@@ -183,16 +201,32 @@ def ece_is_blind(scores: Mapping[str, Any], gap: Measured, split: str) -> str:
     )
 
 
-def disagreement_line(found: Disagreement, where: str = "") -> str:
+def disagreement_line(found: Disagreement | None) -> str:
     """The warning where validation and test are not alike; empty where they may well be."""
-    if not found.beyond_chance:
+    if found is None or not found.beyond_chance:
         return ""
-    p = f"p = {found.p:.1g}" if found.p >= 1e-4 else "p < .0001"
     return (
-        f"{where}Validation and test disagree beyond chance: accuracy {short(found.accuracy)} on validation and "
-        f"{short(found.other)} on test (Fisher's exact test, {p}). What was fitted or chosen on validation, a temperature above "
-        "all, may not hold on test: see whether both are drawn alike."
+        f"Validation and test disagree beyond chance: {_accuracies(found)}, Fisher's exact test. What was fitted or chosen on "
+        "validation, a temperature above all, may not hold on test: see whether both are drawn alike."
     )
+
+
+def disagreements_line(found: Mapping[str, Disagreement | None]) -> str:
+    """The same for the runs of a comparison, by their names; shows the widest."""
+    beyond = {name: each for name, each in found.items() if each is not None and each.beyond_chance}
+    if not beyond:
+        return ""
+    name = min(beyond, key=lambda name: beyond[name].p)
+    return (
+        f"Validation and test disagree beyond chance in {len(beyond)} of {len(found)} runs, most in {name}: "
+        f"{_accuracies(beyond[name])}, Fisher's exact test. Temperatures, epochs and alpha that were chosen on validation may not "
+        "hold on test: see whether both are drawn alike."
+    )
+
+
+def _accuracies(found: Disagreement) -> str:
+    p = f"p = {_telling(found.p)}" if found.p >= 1e-4 else "p < .0001"
+    return f"accuracy {short(found.accuracy)} on validation and {short(found.other)} on test, {p}"
 
 
 def _temperature(diagnosis: Diagnosis) -> list[str]:

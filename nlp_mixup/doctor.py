@@ -29,10 +29,11 @@ from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 from transformers.utils.logging import disable_progress_bar as disable_transformers_bars
 
 import nlp_mixup
-from nlp_mixup.advice import advice
+from nlp_mixup.advice import advice, disagreement_line
 from nlp_mixup.arguments import DataArguments, used_settings
 from nlp_mixup.calibration import reliability_table, softmax
 from nlp_mixup.calibration.diagnosis import Diagnosis, diagnose
+from nlp_mixup.calibration.disagreement import compare_accuracies
 from nlp_mixup.calibration.floor import short
 from nlp_mixup.calibration.intervals import Interval
 from nlp_mixup.data import HeldOut, number_classes, read_held_out, text_data, tokenize
@@ -334,6 +335,11 @@ def judge(
         seed=seed,
     )
     notes = [*_folded(subject.model.config), *subject.notes]
+    if both:
+        right = {name: float((logits[name].argmax(1) == labels[name]).mean()) for name in logits}
+        found = compare_accuracies(right["validation"], len(labels["validation"]), right["test"], len(labels["test"]))
+        if shifted := disagreement_line(found):
+            notes.append(shifted)
     commonest = int(diagnosis.class_shares.argmax())
     share = diagnosis.class_shares[commonest]
     if diagnosis.intervals["raw"]["accuracy"].high < share:

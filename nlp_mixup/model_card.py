@@ -19,6 +19,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from nlp_mixup.advice import run_standing
 from nlp_mixup.arguments import DataArguments, MixupTrainingArguments, ModelArguments, row_sources
 from nlp_mixup.calibration import decision_line, reliability_table, softmax, top_label
 from nlp_mixup.calibration.decision import least_rows
@@ -441,9 +442,11 @@ def _scores_caption(record: RunRecord, released: Released, row: Mapping[str, Any
 
 def _verdicts(record: RunRecord, split: str) -> str:
     names = {"raw": "Without temperature", "temperature": "With temperature"}
-    found = record.metrics["verdicts"].get(split, {})
-    lines = [f"- {names[name]}: {inert(text, limit=300)}." for name, text in found.items() if name in names]
-    return "\n".join(lines)
+    return "\n".join(
+        f"- {name}: {inert(run_standing(record.metrics, split, calibration), limit=600)}"
+        for calibration, name in names.items()
+        if record.row(split, calibration) is not None
+    )
 
 
 def _decision_table(decisions: Sequence[Decision]) -> str:

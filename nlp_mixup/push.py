@@ -31,7 +31,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from nlp_mixup.advice import ece_is_blind, fold_words
+from nlp_mixup.advice import disagreement_line, ece_is_blind, fold_words, run_disagreement
 from nlp_mixup.calibration.folding import FoldDecision, decide_fold
 from nlp_mixup.metrics import METRICS, metric_path
 from nlp_mixup.model_card import Released, model_card, reliability_png
@@ -450,6 +450,8 @@ def _folded_as_decided(
     why_none = str(record.metrics.get("temperature_note") or "none was fitted")
     n_test = len(record.logits["test"][1]) if "test" in record.logits else 0
     note = fold_words(decision, temperature, why_none, n_test)
+    if shifted := disagreement_line(run_disagreement(record.metrics)):
+        note += f" {shifted}"
     if carried := getattr(model.config, "calibration", None):
         note += f" The weights carry one already: {carried}."
     if temperature is None or not decision.folds:

@@ -18,13 +18,16 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from nlp_mixup.advice import disagreement_line, disagreements_line, run_disagreement, run_standing, temperature_line
 from nlp_mixup.arguments import BASELINE, row_sources
+from nlp_mixup.calibration import Temperature
 from nlp_mixup.calibration.floor import short
+from nlp_mixup.calibration.intervals import nll_gain
 from nlp_mixup.comparison import CALIBRATIONS, DIFFERENCES, Comparison, Estimate, verdict
 from nlp_mixup.comparison_figures import HOW_TO_READ
 from nlp_mixup.figures import reliability_figure
 from nlp_mixup.report_figures import pooled_table, report_figures
-from nlp_mixup.results import read_results, read_run, write_atomically, write_results
+from nlp_mixup.results import StoredRun, read_results, read_run, write_atomically, write_results
 from nlp_mixup.scoring import RAW, TEMPERATURE
 
 SCORES = {
@@ -81,6 +84,9 @@ def write_report(output_dir: Path) -> Path:
         if run.metrics["temperature_note"]
     ]
     notes += [note for note in results.all_runs[0].metrics.get("row_notes", ())]
+    disagreements = {f"{run.arm}, seed {run.seed}": run_disagreement(run.metrics) for run in results.all_runs}
+    if line := disagreements_line(disagreements):
+        notes.append(line)
     _print(comparison, scores, verdicts)
     for line in (*results.skipped, *notes):
         print(f"Note: {line}")
@@ -147,8 +153,12 @@ def print_run(folder: Path) -> None:
     )
     _print_grid(grid, f"{run.arm}, seed {run.seed}")
     _print_conventions(rows[0])
-    for split, by_calibration in run.metrics["verdicts"].items():
-        print(f"{split}: {by_calibration[RAW]}")
+    for split in run.metrics["intervals"]:
+        print(f"{split}: {run_standing(run.metrics, split, RAW)}")
+    if line := _temperature_on_test(run):
+        print(line)
+    if line := disagreement_line(run_disagreement(run.metrics)):
+        print(f"Note: {line}")
     if run.metrics["temperature_note"]:
         print(f"Note: {run.metrics['temperature_note']}")
     for found in run.metrics.get("trained_on", {}).values():
@@ -157,6 +167,16 @@ def print_run(folder: Path) -> None:
     write_atomically(folder / "reliability.png", _png(figure))
     print(f"Run: {folder}")
     print(f"Figure: {folder / 'reliability.png'}")
+
+
+def _temperature_on_test(run: StoredRun) -> str:
+    """What the run's temperature does to its test rows, which it has not seen; empty where it lacks one of them."""
+    stored = run.metrics["temperature"]
+    if stored is None or run.last_split != "test":
+        return ""
+    temperature, test = Temperature(**stored), run.arrays("logits-test.npz")
+    gain = nll_gain(test["logits"], test["labels"], temperature)
+    return temperature_line(temperature, gain, "test", len(test["labels"]))
 
 
 def score_grid(comparison: Comparison) -> Grid:

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nlp_mixup.advice import run_standing
 from nlp_mixup.calibration import (
     NoFiniteTemperature,
-    describe_calibration,
     energy_score,
     fit_temperature,
-    noise_floor,
     ood_scores,
     score_logits,
     slow_score_intervals,
@@ -96,13 +95,12 @@ def score_run(
             scored.confidence[f"{split}-correct"] = rows.correct
             draws = resample_scores(rows, n_resamples=N_RESAMPLES, seed=0)
             intervals = intervals_of_draws(rows, draws)
-            floor = noise_floor(softmax(scaled), n_bins=n_bins)
-            metrics["verdicts"][split][calibration] = describe_calibration(intervals["ece"], floor)
             if split == last and calibration == RAW:  # seconds, not milliseconds
                 intervals |= slow_score_intervals(scaled, labels, n_bins=n_bins, n_resamples=SLOW_RESAMPLES)
             metrics["intervals"][split][calibration] = {
                 name: (interval.value, interval.low, interval.high) for name, interval in intervals.items()
             }
+            metrics["verdicts"][split][calibration] = run_standing(metrics, split, calibration)
             metrics["bias"][split][calibration] = shrunken_bias(rows)
             scored.resamples[f"{split}-{calibration}"] = np.stack([draws[name] for name in RESAMPLED], 1).astype(
                 np.float32

@@ -207,6 +207,7 @@ def test_test_rows_veto_a_temperature_that_does_harm_there(tmp_path):
     assert "The test rows vetoed T: the test scores are no longer untouched." in plan.note
     card = (tmp_path / "run" / "release" / "README.md").read_text()
     assert "The test rows vetoed T: the test scores are no longer untouched." in card
+    assert "Validation and test disagree beyond chance: accuracy " in card
     assert "temperature-scaling" not in card
     saved = load_file(tmp_path / "run" / "release" / "model.safetensors")
     assert all((saved[name] == before[name]).all() for name in saved)

@@ -11,12 +11,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from scipy.stats import fisher_exact
 from stored_runs import planted, store_run
 
 from nlp_mixup import cli
+from nlp_mixup.advice import advice
+from nlp_mixup.calibration import diagnose
 from nlp_mixup.comparison import Comparison
 from nlp_mixup.comparison_figures import HOW_TO_READ
-from nlp_mixup.report import FIGURES, escape_markdown, score_grid, write_report
+from nlp_mixup.report import FIGURES, escape_markdown, print_run, score_grid, write_report
 from nlp_mixup.results import read_results
 
 HOSTILE = "]]></script><img src=x onerror=alert(1)> | `x` [a](javascript:b)\n# h"
@@ -167,3 +170,51 @@ def test_no_folder_no_report(tmp_path, capsys, name):
     assert (
         np.count_nonzero(["no results folder" in (error := capsys.readouterr().err), "no finished run" in error]) == 1
     )
+
+
+def shifted(seed, arm_sharpness, n=600):
+    """Validation and test of two kinds: of the validation rows half the labels are anybody's, so that they want a high T."""
+    splits = planted(seed, sharpness=arm_sharpness, n=n)
+    logits, labels = splits["validation"]
+    random = np.random.default_rng(1)
+    splits["validation"] = logits, np.where(random.random(n) < 0.5, random.integers(0, 3, n), labels)
+    return splits
+
+
+def test_splits_of_two_kinds_and_a_temperature_that_did_harm_are_told(tmp_path, capsys):
+    """By the train command's words and by the report's, and by nothing where both splits are alike."""
+    folder = store_run(tmp_path, "no_mixup", 0, shifted(0, 1.0), settings={"mixup_alpha": 0})
+    metrics = json.loads((folder / "metrics.json").read_text())
+    accuracy = {row["split"]: row["accuracy"] for row in metrics["rows"]}
+    right = [round(600 * accuracy[split]) for split in ("validation", "test")]
+    p = fisher_exact([[right[0], 600 - right[0]], [right[1], 600 - right[1]]]).pvalue
+    assert p < 1e-4
+    print_run(folder)
+    printed = capsys.readouterr().out
+    both = " on validation and ".join(f"{accuracy[split]:.3f}"[1:] for split in ("validation", "test"))
+    assert f"Note: Validation and test disagree beyond chance: accuracy {both} on test, p < .0001" in printed
+    assert re.search(r"test: dividing the logits by T .* made it worse: it raises the NLL by .*Do not use it", printed)
+    write_report(tmp_path)
+    printed = capsys.readouterr().out
+    assert "disagree beyond chance in 1 of 1 runs, most in no_mixup, seed 0: accuracy " + both in printed
+    assert "Its temperature made it worse: NLL higher by" in printed
+    assert "Validation and test disagree" in (tmp_path / "report.html").read_text()
+    alike = store_run(tmp_path / "alike", "no_mixup", 0, planted(0, sharpness=3.0, n=600), settings={"mixup_alpha": 0})
+    print_run(alike)
+    printed = capsys.readouterr().out
+    assert "disagree" not in printed
+    assert re.search(r"test: dividing the logits by T 3\.\d+ \(.*\) lowers the NLL by", printed)
+
+
+def test_a_run_says_of_itself_what_the_doctor_would(tmp_path, capsys):
+    """One rule: a gap whose interval excludes 0 beside an ECE within its noise is a hint, for both and in both words."""
+    splits = planted(0, sharpness=1.4, n=400)
+    folder = store_run(tmp_path, "no_mixup", 0, splits, settings={"mixup_alpha": 0})
+    found = diagnose(*splits["test"])
+    assert found.verdict == "calibrated"
+    assert found.intervals["raw"]["gap"].low > 0
+    print_run(folder)
+    printed = capsys.readouterr().out
+    said = advice(found)[0].split(" With ")[0]
+    assert "The gap hints at over-confidence" in said
+    assert f"test: {said}" in printed
