@@ -61,7 +61,7 @@ def test_train_leaves_the_whole_results_folder(recipe, tmp_path, capsys):
     assert files == {
         "arguments.yaml", "model", "logits-validation.npz", "logits-test.npz", "logits-ood-noise.npz", "resamples.npz",
         "confidence.npz",
-        "epochs.npz", "history.jsonl", "metrics.json", "reliability.png", "trained-rows.npy",
+        "epochs.npz", "history.jsonl", "metrics.json", "probe.npz", "reliability.png", "trained-rows.npy",
     }  # fmt: skip
 
     rows = json.loads((run / "metrics.json").read_text())["rows"]
