@@ -382,7 +382,7 @@ def test_models_that_cannot_be_judged(planted, tmp_path, capsys):
     assert "is no trained classifier: it has no weights for classifier.bias, classifier.weight" in message
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
-    assert "holds a PEFT adapter alone" in fails(capsys, tmp_path / "adapter", *test)
+    assert "adapter_config.json names no base_model_name_or_path" in fails(capsys, tmp_path / "adapter", *test)
 
 
 def test_weights_that_are_a_pickle_run_nothing(planted, tmp_path, capsys):

@@ -161,9 +161,14 @@ def is_adapted(folder: str | Path) -> bool:
 
 
 def model_below(folder: str | Path) -> tuple[str, str | None]:
-    """The model that saved adapters lie on, and its revision."""
-    config = json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
-    return str(config["base_model_name_or_path"]), config.get("revision")
+    """The model that saved adapters lie on, and its revision. Raises ValueError where their configuration names none."""
+    try:
+        config = json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
+        return str(config["base_model_name_or_path"]), config.get("revision")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(
+            f"{Path(folder) / CONFIG} names no base_model_name_or_path, the model below the adapters."
+        ) from error
 
 
 def load_adapted(
@@ -198,7 +203,7 @@ def load_adapted(
     try:
         base, revision = model_below(folder)
         weights = load_peft_weights(str(folder), device="cpu")
-    except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ValueError(
             f"{folder} cannot be loaded: {_first_line(error)}. Copy its files once more from where they are whole. {_again(folder)}"
         ) from error
@@ -210,6 +215,8 @@ def load_adapted(
         )
     hub = {"revision": revision, "trust_remote_code": trust_remote_code}
     labels = label_settings(label_names or _run_labels(folder))
+    if labels:  # a run trains for one class a row, whatever the model below was for
+        labels["problem_type"] = "single_label_classification"
     try:
         config = AutoConfig.from_pretrained(base, **hub, **labels)
         if tokenizer is not None and pad_token_id(config) is None:
