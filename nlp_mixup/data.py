@@ -309,7 +309,7 @@ def tokenize(data: TextData, tokenizer: PreTrainedTokenizerBase, *, max_length: 
         data: What `load_text_data` returned.
         tokenizer: Any Hugging Face tokenizer.
         max_length: Rows are cut to this many tokens (a pair: the longer text first), or to the tokenizer's
-            own limit where that is lower.
+            own limit where that is lower; `limit_length` has lowered that to the model's.
 
     Returns:
         The same splits with the tokenizer's model inputs and ``labels``, the class ids under the name that
@@ -322,7 +322,7 @@ def tokenize(data: TextData, tokenizer: PreTrainedTokenizerBase, *, max_length: 
         raise ValueError(f"max_length is {max_length}; it is the most tokens of a row, say --max_length 128.")
     limit = tokenizer.model_max_length
     if max_length > limit:
-        logger.warning("max_length %d is lowered to %d, the tokenizer's model_max_length.", max_length, limit)
+        logger.warning("max_length %d is lowered to %d, the limit of the model and its tokenizer.", max_length, limit)
         max_length = limit
 
     folder = Path(datasets.config.HF_DATASETS_CACHE) / "nlp_mixup"

@@ -106,6 +106,7 @@ READING = (
 )
 # ... and those that say which rows the run itself was scored on.
 SOURCES = ("dataset_name", "validation_file", "test_file")
+NO_LIMIT = 10**6  # a tokenizer that knows none has a larger number
 ROWS = (*SOURCES, "dataset_config_name", "dataset_revision", "max_eval_samples", "label_noise", "ood_classes")
 
 
@@ -215,12 +216,14 @@ def prepare_texts(model: str, data: DataArguments, options: DoctorArguments) -> 
     if options.per_device_eval_batch_size > 1:
         change = settle_padding(network, collate, _sample(splits), tokenizer)
         notes += [change] if change else []
-    longest = min(data.max_length, tokenizer.model_max_length)
+    limit = tokenizer.model_max_length
+    longest = min(data.max_length, limit)
     full = sum(len(ids) >= longest for split in splits.values() for ids in split["input_ids"])
     total = sum(map(len, splits.values()))
     trained, unknown = trained_rows(model)
     rows = judged_rows(texts.facts, classes, trained, noun="pair of texts" if data.text_pair_column else "text")
-    cut = f"{full:,} of {total:,} rows fill {longest} tokens and may have been cut: see --max_length."
+    takes = f" the model takes {limit}: --max_length {limit}." if longest < limit < NO_LIMIT else " see --max_length."
+    cut = f"{full:,} of {total:,} rows fill {longest} tokens and may have been cut:{takes}"
     return Subject(
         model=network,
         splits=splits,

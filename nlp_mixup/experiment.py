@@ -28,6 +28,7 @@ import nlp_mixup
 from nlp_mixup.arguments import DataArguments, ModelArguments, used_settings
 from nlp_mixup.calibration import calibration_metrics, softmax
 from nlp_mixup.data import digest, load_text_data, tokenize
+from nlp_mixup.lengths import limit_length
 from nlp_mixup.models.loading import load_model, load_tokenizer
 from nlp_mixup.ood import load_ood_texts, tokenize_ood
 from nlp_mixup.recipe import RunArguments, load_recipe, parse_arguments, settings_of
@@ -93,6 +94,9 @@ def prepare_texts(arguments: RunArguments) -> Prepared:
     data = load_text_data(arguments.data)
     tokenizer = load_tokenizer(arguments.model, data)
     splits = tokenize(data, tokenizer, max_length=arguments.data.max_length)
+    limit_length(
+        tokenizer, max_length=arguments.data.max_length
+    )  # saved with the model, whose numbers are of such rows
     return Prepared(
         arguments=arguments,
         splits=splits,

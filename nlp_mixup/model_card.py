@@ -112,6 +112,7 @@ class Released:
         tags: more tags.
         dataset: id on the Hub of the data set, where the run's settings do not name it.
         dataset_name: its name, where it is not on the Hub.
+        max_length: the limit in tokens that is saved with the tokenizer, where there is one.
     """
 
     repo_id: str
@@ -129,6 +130,7 @@ class Released:
     tags: tuple[str, ...] = ()
     dataset: str | None = None
     dataset_name: str | None = None
+    max_length: int | None = None
 
     @property
     def calibration(self) -> str:
@@ -170,7 +172,8 @@ def model_card(record: RunRecord, released: Released) -> ModelCard:
     name = released.repo_id.split("/")[-1]
     row = record.row(split, calibration)
     source = data_source(record, released)
-    arguments = [", trust_remote_code=True" if released.remote_code else ""]
+    arguments = [", truncation=True" if released.max_length else ""]
+    arguments.append(", trust_remote_code=True" if released.remote_code else "")
     if released.revision:
         arguments.append(f', revision="{released.revision}"')
     decisions = decisions_of(record, calibration)
@@ -182,7 +185,7 @@ def model_card(record: RunRecord, released: Released) -> ModelCard:
         task=released.task,
         repo_id=released.repo_id,
         pipeline_arguments="".join(arguments),
-        example_input='"..."' if released.task == "text-classification" else '"image.png"',
+        example_input=_example_input(record, released),
         probabilities=_probabilities(released, row),
         remote_code=released.remote_code,
         code_module=released.code_module,
@@ -375,7 +378,21 @@ def _summary(record: RunRecord, released: Released, source: Mapping[str, str | N
     )
 
 
+def _example_input(record: RunRecord, released: Released) -> str:
+    if released.task != "text-classification":
+        return '"image.png"'
+    return '{"text": "...", "text_pair": "..."}' if record.settings.get("text_pair_column") else '"..."'
+
+
 def _probabilities(released: Released, row: Mapping[str, Any] | None) -> str:
+    text = _meaning(released, row)
+    if released.max_length is None:
+        return text
+    measured = ", as they were when it was measured" if row else ""
+    return f"{text} Texts are cut to {released.max_length:,} tokens{measured}: that is what `truncation=True` does."
+
+
+def _meaning(released: Released, row: Mapping[str, Any] | None) -> str:
     if released.folded:
         return (
             "`score` is the temperature-scaled probability: the temperature is inside the weights, and nothing has to be "

@@ -32,7 +32,9 @@ from transformers import (
 )
 
 from nlp_mixup.advice import disagreement_line, ece_is_blind, fold_words, run_disagreement
+from nlp_mixup.arguments import DataArguments
 from nlp_mixup.calibration.folding import FoldDecision, decide_fold
+from nlp_mixup.lengths import limit_length
 from nlp_mixup.metrics import METRICS, metric_path
 from nlp_mixup.model_card import Released, model_card, reliability_png
 from nlp_mixup.models.adapters import drawn_at_random, is_adapted, load_adapted
@@ -105,6 +107,8 @@ def prepare_run(run_folder: Path, repo_id: str, *, revision: str | None = None, 
         record.metrics["label_names"],
         trust_remote_code=bool(record.settings.get("trust_remote_code")),
     )
+    if hasattr(processing_class, "model_max_length"):  # runs of earlier versions saved no limit
+        limit_length(processing_class, max_length=record.settings.get("max_length", DataArguments.max_length))
     return prepare_model(
         model,
         processing_class,
@@ -188,6 +192,10 @@ def prepare_model(
 
     if getattr(processing_class, "padding_side", None) is not None and processing_class.pad_token is not None:
         check_padding(model, copy.deepcopy(processing_class))  # using it leaves traces in it
+    max_length = None
+    if getattr(processing_class, "model_max_length", None) is not None:
+        limit_length(processing_class, model.config)
+        max_length = processing_class.model_max_length if processing_class.model_max_length < 10**6 else None
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -214,6 +222,7 @@ def prepare_model(
         tags=tuple(tags),
         dataset=dataset,
         dataset_name=dataset_name,
+        max_length=max_length,
     )
     model_card(record, released).save(partial / "README.md")
     (partial / "arguments.yaml").write_text(record.arguments_yaml(), encoding="utf-8")

@@ -38,7 +38,7 @@ ARROWS = {
     "label_map": {"rows"},
     "experiment": {
         *("recipe", "arguments", "trainer", "data", "ood", "models", "calibration", "scoring", "results", "record"),
-        *("verification", "row_checks"),
+        *("verification", "row_checks", "lengths"),
         "vision",  # by the task's name
     },
     "recipe": {"arguments"},
@@ -50,13 +50,14 @@ ARROWS = {
     "search": {"arguments"},
     "watch": {"trainer"},  # for a type's name
     "padding": {"release"},
+    "lengths": set(),
     "publishing": {"push", "record", "model_card", "release", "verification", "watch"},
     "embeddings": {"architectures", "mixing"},
     "levels": {"architectures", "mixing"},
     "pairing": {"mixing"},
     "push": {
-        *("advice", "calibration", "release", "verification", "model_card", "record", "models", "metrics", "padding"),
-        "vision",
+        *("advice", "calibration", "release", "verification", "model_card", "record", "models", "metrics", "vision"),
+        *("arguments", "padding", "lengths"),
         "experiment",  # which reads the rows of an older run again
     },
     "release": {"calibration"},
@@ -83,7 +84,7 @@ ARROWS = {
     "data": {"arguments", "rows", "row_checks", "demo"},
     "row_checks": {"rows"},
     "rows": {"arguments"},
-    "models": {"models", "arguments", "data", "release", "padding"},
+    "models": {"models", "arguments", "data", "release", "padding", "lengths"},
     "figures": {"calibration"},
     "calibration": {"calibration"},
     "mixing": set(),

@@ -15,6 +15,7 @@ from transformers import (
 
 from nlp_mixup.arguments import ModelArguments
 from nlp_mixup.data import TextData
+from nlp_mixup.lengths import limit_length
 from nlp_mixup.models.adapters import add_lora, drawn_at_random, label_settings
 from nlp_mixup.models.text_cnn import TextCNNConfig, TextCNNForSequenceClassification
 from nlp_mixup.models.word_tokenizer import build_word_tokenizer, load_glove
@@ -25,7 +26,7 @@ TEXT_CNN, MINILM = "text-cnn", "minilm"
 
 
 def load_tokenizer(args: ModelArguments, data: TextData) -> PreTrainedTokenizerBase:
-    """The model's tokenizer; for the sentence CNN one word-level tokenizer, built from the training text.
+    """The model's tokenizer, limited to the model's positions; for the sentence CNN one word-level tokenizer, built from the training text.
 
     Raises:
         ImportError: `minilm` without its extra.
@@ -51,6 +52,8 @@ def load_tokenizer(args: ModelArguments, data: TextData) -> PreTrainedTokenizerB
     )
     if tokenizer.pad_token is None:  # decoders are often published without one
         tokenizer.pad_token = tokenizer.eos_token
+    hub = {"revision": args.model_revision, "trust_remote_code": args.trust_remote_code}
+    limit_length(tokenizer, AutoConfig.from_pretrained(_source(args), **hub))
     return tokenizer
 
 

@@ -20,6 +20,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from nlp_mixup.lengths import limit_length
 from nlp_mixup.models.adapters import is_adapted, load_adapted, model_below
 from nlp_mixup.padding import pad_token_id
 from nlp_mixup.release import merge_adapters
@@ -33,7 +34,7 @@ def load_trained(
     trust_remote_code: bool = False,
     dtype: torch.dtype | str = torch.float32,
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Loads a text classifier and its tokenizer.
+    """Loads a text classifier and its tokenizer, limited to the model's positions.
 
     No code of the model's is run unless `trust_remote_code` says so. Weights are read from safetensors where there are
     any; else transformers reads the older ``pytorch_model.bin`` with torch's ``weights_only``, which builds tensors and
@@ -60,7 +61,10 @@ def load_trained(
             raise ValueError(f"The tokenizer of {name} has neither a pad_token nor an eos_token to pad with. Set one.")
         tokenizer.pad_token = tokenizer.eos_token
     if config is None:
-        return _merged(name, source, "text", hub, tokenizer=tokenizer), tokenizer
+        model = _merged(name, source, "text", hub, tokenizer=tokenizer)
+        limit_length(tokenizer, model.config)
+        return model, tokenizer
+    limit_length(tokenizer, config)
     if pad_token_id(config) is None:  # Perceiver's has none
         config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
     with _Loading(name, "text"):
