@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+from datasets import Dataset
 from huggingface_hub import CommitInfo, HfApi
 from transformers import Trainer
 from transformers.utils import logging
@@ -164,7 +165,23 @@ class PushMixin(_Base):
             settings=settings,
             arm="mixup" if settings["mixup_alpha"] > 0 else "no_mixup",
             seed=self.args.seed,
+            trained_on=self._trained_on(),
         )
+
+    def _trained_on(self) -> dict[str, dict[str, Any]]:
+        """How many of the evaluation rows are training rows too, told by their tokens; of other inputs that is not known."""
+        from nlp_mixup.row_checks import Facts, row_hash, trained_rows_of
+
+        hashes = []
+        for rows in (self.train_dataset, self._held_out()):
+            if not isinstance(rows, Dataset) or "input_ids" not in rows.column_names:
+                return {}
+            ids = rows.select_columns(["input_ids"]).with_format(None)["input_ids"]
+            hashes.append(np.array([row_hash(np.asarray(row, np.int64).tobytes()) for row in ids], np.uint64))
+        trained, judged = hashes
+        places = [f"row {row}" for row in range(1, len(judged) + 1)]
+        found = trained_rows_of("validation", Facts(judged, np.zeros(len(judged), np.int64), places, []), trained, None)
+        return {"validation": found} if found else {}
 
     def _stored_record(self, logits: Any, labels: Any) -> RunRecord | None:
         """The record in output_dir, if its validation predictions are those of this model."""

@@ -133,6 +133,7 @@ def scored_record(
     settings: Mapping[str, Any],
     arm: str,
     seed: int,
+    trained_on: Mapping[str, Any] | None = None,
     n_bins: int = 15,
 ) -> RunRecord:
     """The record of a model trained outside the command line, from its predictions on held-out rows.
@@ -146,6 +147,7 @@ def scored_record(
         settings: arguments of the training.
         arm: a name for this way of training.
         seed: of the training.
+        trained_on: what is known of held-out rows that were trained on; see `nlp_mixup.row_checks.RowReport`.
         n_bins: equal-width bins of ECE and OE.
     """
     metrics: dict[str, Any] = {
@@ -158,6 +160,7 @@ def scored_record(
         return RunRecord(metrics, public, {}, local)
     predictions = {"validation": (np.asarray(logits, np.float32), np.asarray(labels))}
     metrics |= score_run(predictions, {}, n_bins=n_bins).metrics
+    metrics["trained_on"] = dict(trained_on or {})
     named = {"arm": arm, "seed": seed, "selection": "as given"}
     metrics["rows"] = [named | row for row in metrics["rows"]]
     return RunRecord(metrics, public, predictions, local)

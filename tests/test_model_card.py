@@ -11,6 +11,7 @@ import torch
 import transformers
 import yaml
 from conftest import PadCollator, tiny_dataset, tiny_model, training_arguments
+from datasets import concatenate_datasets
 from huggingface_hub import ModelCard
 from huggingface_hub.utils import HFValidationError, validate_repo_id
 from hypothesis import example, given, settings
@@ -440,6 +441,25 @@ def test_a_trainer_publishes_the_numbers_stored_beside_it_only_if_they_are_its_m
     record = trainer._run_record()
     assert set(record.logits) == ({"validation", "test"} if is_same_model else {"validation"})
     assert np.array_equal(record.logits["validation"][0], predicted.predictions)
+
+
+def test_a_trainer_that_is_judged_by_its_training_rows_publishes_that(tmp_path):
+    """Told by their tokens, as lists or as tensors; the three rows that train lacks are not counted."""
+    rows, others = tiny_dataset(12), tiny_dataset(3, seed=1)
+    mixed = concatenate_datasets([others, rows.select(range(5))])
+    for number, (train, judged, told) in enumerate(
+        [
+            (rows, rows, "All 12 validation rows were trained on (row 1): scores on them say nothing of new rows."),
+            (rows.with_format("torch"), mixed, "5 of 8 validation rows were trained on (row 4): scores on"),
+            (rows, others, None),
+        ]
+    ):
+        trainer = MixupTrainer(
+            model=tiny_model("bert"), args=training_arguments(tmp_path / str(number)), data_collator=PadCollator(),
+            train_dataset=train, eval_dataset=judged,
+        )  # fmt: skip
+        text = str(model_card(trainer._run_record(), replace(RELEASED, folded=False)))
+        assert (told in text) if told else ("rows were trained on" not in text)
 
 
 def test_a_metrics_json_of_somebody_else_does_not_stop_a_trainer_from_publishing(tmp_path):

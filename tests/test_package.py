@@ -51,7 +51,7 @@ ARROWS = {
     "watch": {"trainer"},  # for a type's name
     "padding": {"release"},
     "lengths": set(),
-    "publishing": {"push", "record", "model_card", "release", "verification", "watch"},
+    "publishing": {"push", "record", "model_card", "release", "row_checks", "verification", "watch"},
     "embeddings": {"architectures", "mixing"},
     "levels": {"architectures", "mixing"},
     "pairing": {"mixing"},
