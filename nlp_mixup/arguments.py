@@ -54,6 +54,14 @@ class DataArguments:
         default=False,
         metadata={"help": "Leave out rows whose text, image or label is missing or blank, in place of refusing them."},
     )
+    label_map: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "LABEL=CLASS ...: which class a label of the data is, where its own name does not say it; LABEL==CLASS "
+            "where several labels are one class; or 'identity': the data's integers are the model's ids. Training: names of "
+            "one's own, or the classes of the model to start from. evaluate: the model's classes, by name or id."
+        },
+    )
     validation_fraction: float = field(
         default=0.1,
         metadata={

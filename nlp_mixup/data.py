@@ -21,8 +21,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets.fingerprint import Hasher
 
+from nlp_mixup.class_names import Naming, name_classes
+from nlp_mixup.label_names import plain, shown, typed
 from nlp_mixup.row_checks import GIVEN, HASH, Facts, Hashes, facts_of, text_hashes
-from nlp_mixup.rows import EXTENSIONS, PLACE, TEXTS, Rows, Source, existing_file, listing, read_rows, shorten
+from nlp_mixup.rows import (
+    EXTENSIONS,
+    PLACE,
+    TEXTS,
+    Rows,
+    Source,
+    existing_file,
+    listing,
+    read_rows,
+    shorten,
+    tell_unlabelled,
+)
 
 if TYPE_CHECKING:  # transformers imports torch, which nothing in this file needs
     from transformers import PreTrainedTokenizerBase
@@ -56,6 +69,7 @@ class TextData:
         out_of_classes: The test rows of the classes that ``ood_classes`` takes out, without labels.
         facts: What tells equal rows of the splits, by split.
         drawn: Whether validation was drawn from train.
+        follows: Whether the ids are those of the model that training starts from, whose head then goes on.
     """
 
     splits: datasets.DatasetDict
@@ -63,6 +77,7 @@ class TextData:
     out_of_classes: datasets.Dataset | None = None
     facts: dict[str, Facts] = field(default_factory=dict)
     drawn: bool = False
+    follows: bool = False
 
     @property
     def num_labels(self) -> int:
@@ -70,7 +85,7 @@ class TextData:
         return len(self.label_names)
 
 
-def load_text_data(args: DataArguments) -> TextData:
+def load_text_data(args: DataArguments, classes: list[str] | None = None) -> TextData:
     """Reads the splits that `args` names, checks them, and numbers their classes.
 
     ``train_file`` means local files only, whatever ``dataset_name`` says; ``validation_file`` or
@@ -80,11 +95,14 @@ def load_text_data(args: DataArguments) -> TextData:
 
     Class ids: integers stay as they are and must be 0..K-1; names are numbered in the sorted order of those
     in train. Integers get their names from a `ClassLabel` feature, else from a column ``label_name``, else
-    from ``labels.json`` (``{"0": "negative", ...}``) beside the training file, else they are "0", "1", ...
+    from ``labels.json`` (``{"0": "negative", ...}``) beside the training file, else they are "0", "1", ... What
+    ``label_map`` says comes before all that. Where the classes are those of the model that training starts from, their
+    ids are the model's. A row whose label is -100 has none and is left out.
 
     Args:
         args: Sources and columns. ``data_split_seed`` alone decides what is drawn at random, so every
             training seed sees the same rows.
+        classes: Those of the model that training starts from, if it has any, in the order of its ids.
 
     Returns:
         The splits and the names of their classes.
@@ -98,42 +116,49 @@ def load_text_data(args: DataArguments) -> TextData:
     check_settings(args)
     sources = find_sources(args)
     rows = {split: read_rows(source, split, args) for split, source in sources.items()}
-    drop_hidden_test(rows)
+    drop_hidden_test(rows, args)
     out_of_classes = None
     if args.ood_classes:
         rows, out_of_classes = take_out(rows, args.ood_classes)
 
-    tables, label_names = class_tables(rows, sources["train"], args)
-    return replace(text_data(tables, label_names, args, out_of_classes), drawn="validation" not in rows)
+    tables, naming = class_tables(rows, sources, args, classes)
+    data = text_data(tables, naming.label_names, args, out_of_classes)
+    return replace(data, drawn="validation" not in rows, follows=naming.follows)
 
 
 def class_tables(
     rows: dict[str, Rows],
-    source: Source,
+    sources: Mapping[str, Any],
     args: DataArguments,
+    classes: list[str] | None = None,
     hashes_of: Callable[[pa.Table], Hashes] | None = text_hashes,
-) -> tuple[dict[str, pa.Table], list[str]]:
+) -> tuple[dict[str, pa.Table], Naming]:
     """Gives every split class ids for labels, draws a validation split where there is none, and then the label noise.
 
     Args:
         rows: ``train`` and the other splits, as read.
-        source: Of train; a file may have names of the classes beside it.
-        args: ``validation_fraction``, ``label_noise`` and ``data_split_seed``.
+        sources: Of each split; a file may have names of the classes beside it.
+        args: ``label_map``, ``validation_fraction``, ``label_noise`` and ``data_split_seed``.
+        classes: Those of the model that training starts from, if it has any.
         hashes_of: alike for equal rows, which a drawn split keeps together; None where that is not known.
 
     Returns:
         The splits, each with its own columns and ``label``, and where there is noise the labels before it as `GIVEN`; and
-        the names of the classes.
+        what the classes are called.
 
     Raises:
         ValueError: What is wrong with the labels, where it is, and what to type.
     """
-    rows = dict(rows)
-    train = rows.pop("train")
-    label_names = _find_label_names(train, source)
-    # Numbers of a ClassLabel mean the same in every split; numbers beside bare names are names themselves.
-    named = train.label_names is None and pa.types.is_string(train.table["label"].type)
-    tables = {"train": _with_class_ids(train, label_names, range(len(label_names)), named)}
+    train = rows["train"]
+    for line in [line for read in rows.values() for line in tell_unlabelled(read)]:
+        logger.warning("%s", line)
+    called, label_names, bare = _called(rows, sources, args, classes)
+    naming = name_classes(
+        {split: Counter(labels) for split, labels in called.items()}, label_names, bare, args.label_map, classes,
+        {split: read.source for split, read in rows.items()},
+    )  # fmt: skip
+    label_names = naming.label_names
+    tables = {"train": _with_class_ids(train, called["train"], naming, range(len(label_names)))}
     present = np.unique(tables["train"]["label"])
     if len(present) < 2:
         raise ValueError(
@@ -143,8 +168,8 @@ def class_tables(
     if len(present) < len(label_names):
         absent = [name for label, name in enumerate(label_names) if label not in present]
         logger.warning("%s has no row of these classes: %s.", train.source, shorten(absent))
-    for split, split_rows in rows.items():
-        tables[split] = _with_class_ids(split_rows, label_names, present, named)
+    for split in rows.keys() - {"train"}:
+        tables[split] = _with_class_ids(rows[split], called[split], naming, present)
 
     if "validation" not in tables:
         labels = tables["train"]["label"].to_numpy()
@@ -162,7 +187,7 @@ def class_tables(
         tables["validation"] = tables["train"].take(chosen)
         tables["train"] = tables["train"].take(np.setdiff1d(np.arange(len(labels)), chosen))
     _add_noise(tables, len(label_names), args)
-    return tables, label_names
+    return tables, naming
 
 
 def hashed(table: pa.Table, hashes_of: Callable[[pa.Table], Hashes] = text_hashes) -> pa.Table:
@@ -245,7 +270,7 @@ def name_labels(rows: dict[str, Rows], sources: Mapping[str, Any], args: DataArg
     Raises:
         ValueError: No rows are left, or the names of the labels contradict each other.
     """
-    drop_hidden_test(rows)
+    drop_hidden_test(rows, args)
     if args.ood_classes:
         rows, _ = take_out(rows, args.ood_classes)
     rows = {split: read for split, read in rows.items() if len(read.table)}
@@ -534,9 +559,14 @@ def _labels(rows: Rows) -> list[Any]:
     return sorted(pc.unique(rows.table["label"]).to_pylist())
 
 
-def drop_hidden_test(rows: dict[str, Rows]) -> None:
-    if "test" in rows and set(map(str, _labels(rows["test"]))) == {"-1"}:
-        logger.warning("%s is left out: its labels are hidden (all are -1).", rows["test"].source)
+def drop_hidden_test(rows: dict[str, Rows], args: DataArguments) -> None:
+    """Leaves out a test split none of whose rows has a label: all are -1, unless ``label_map`` names it, or -100."""
+    if "test" not in rows:
+        return
+    labels = set(map(str, _labels(rows["test"])))
+    if not labels or (labels == {"-1"} and not any(entry.startswith("-1=") for entry in args.label_map)):
+        hidden = "-1" if labels else "-100"
+        logger.warning("%s is left out: its labels are hidden (all are %s).", rows["test"].source, hidden)
         del rows["test"]
 
 
@@ -555,7 +585,7 @@ def take_out(rows: dict[str, Rows], classes: list[str]) -> tuple[dict[str, Rows]
         found |= set(pc.unique(table["label"].filter(is_out)).to_pylist())
         texts = table.filter(is_out).drop_columns(["label", *({PLACE} & set(table.column_names))])
         names = [name for name in part.label_names if name not in classes] if part.label_names else None
-        kept[split] = Rows(table.filter(pc.invert(is_out)), part.source, names)
+        kept[split] = Rows(table.filter(pc.invert(is_out)), part.source, names, part.unlabelled)
     if missing := sorted(set(classes) - found):
         logger.warning(
             "ood_classes: no row is of the class %s; the classes are %s.",
@@ -564,19 +594,56 @@ def take_out(rows: dict[str, Rows], classes: list[str]) -> tuple[dict[str, Rows]
     return kept, datasets.Dataset(texts) if len(texts) else None
 
 
-def _find_label_names(train: Rows, source: Source) -> list[str]:
+def _called(
+    rows: dict[str, Rows], sources: Mapping[str, Any], args: DataArguments, classes: list[str] | None
+) -> tuple[dict[str, list[str]], list[str] | None, list[int]]:
+    """What the label of every row is called, split by split; train's names in their order; and the numbers without names.
+
+    Numbers of a `ClassLabel` mean the same in every split; numbers beside bare names are names themselves; and where train's
+    numbers have names, those that another split gives its own numbers count.
+    """
+    train = rows["train"]
+    names: dict[int, str] = {}
+    label_names, bare = train.label_names, []
     if train.label_names is not None:
-        return train.label_names
-    labels = _labels(train)
-    if isinstance(labels[0], str):
-        return labels
-    names = _names_of_integers(train, source, labels) or {label: str(label) for label in labels}
-    if sorted(names) != list(range(len(names))):
-        raise ValueError(
-            f"{train.source}: the labels are {shorten(sorted(names))}; accepted are whole numbers from 0 without "
-            f"a gap, here 0..{len(names) - 1}. Renumber them, or write names such as 'class {max(names)}'."
-        )
-    return [names[label] for label in range(len(names))]
+        names = dict(enumerate(train.label_names))
+    elif pa.types.is_integer(train.table["label"].type):
+        numbers = _labels(train)
+        names = _names_of_integers(train, sources["train"], numbers) or {}
+        if not names:
+            bare = [int(label) for label in {number for read in rows.values() for number in _labels(read)}]
+        if not args.label_map:
+            _check_numbers(train.source, names or {label: str(label) for label in numbers}, classes)
+            label_names = [names.get(label, str(label)) for label in range(len(names or numbers))]
+        elif names:
+            label_names = [names[label] for label in sorted(names)]
+    called = {}
+    for split, read in rows.items():
+        own = names
+        if split != "train" and names and "label_name" in read.table.column_names:
+            own = _read_names_column(read)
+        called[split] = [
+            own.get(label, str(label)) if isinstance(label, int) else label for label in read.table["label"].to_pylist()
+        ]
+    return called, label_names, bare
+
+
+def _check_numbers(source: str, names: dict[int, str], classes: list[str] | None) -> None:
+    """Refuses numbers other than 0..K-1, whose names or places nobody has said."""
+    numbers = sorted(names)
+    if numbers == list(range(len(numbers))):
+        return
+    wanted = classes if classes and len(classes) == len(numbers) else [_own_name(label, names) for label in numbers]
+    hidden = " If -1 marks rows without a label, write -100, which leaves a row out." if -1 in names else ""
+    raise ValueError(
+        f"{source}: the labels are {shorten(numbers)}; accepted are whole numbers from 0 without a gap, here "
+        f"0..{len(numbers) - 1}.{hidden} If these are the classes, give each a name, for instance: --label_map "
+        f"{typed(f'{label}={name}' for label, name in zip(numbers, wanted, strict=True))}"
+    )
+
+
+def _own_name(label: int, names: dict[int, str]) -> str:
+    return f"class {label}" if names[label] == str(label) else names[label]
 
 
 def _names_of_integers(rows: Rows, source: Source, labels: list[int]) -> dict[int, str] | None:
@@ -615,22 +682,25 @@ def _read_names_file(path: Path) -> dict[int, str]:
     return names
 
 
-def _with_class_ids(rows: Rows, label_names: list[str], known: Iterable[int], named: bool) -> pa.Table:
-    """The table with class ids for labels, all of them among `known`, the ids that train has rows of.
-
-    Where train's labels are names (`named`), numbers in another split are taken for names as well.
-    """
-    labels = rows.table["label"].cast(pa.string()).to_pylist() if named else rows.table["label"].to_pylist()
-    id_of = {name: label for label, name in enumerate(label_names)}
-    ids = [id_of.get(label, -1) if isinstance(label, str) else label for label in labels]
+def _with_class_ids(rows: Rows, called: list[str], naming: Naming, known: Iterable[int]) -> pa.Table:
+    """The table with class ids for labels, all of them among `known`, the ids that train has rows of."""
+    id_of = {name: label for label, name in enumerate(naming.label_names)}
+    ids = [id_of.get(naming.class_of[label], -1) for label in called]
     known = sorted(int(label) for label in known)
-    unknown = Counter(label for label, class_id in zip(labels, ids, strict=True) if class_id not in set(known))
+    unknown = Counter(label for label, class_id in zip(called, ids, strict=True) if class_id not in set(known))
     if unknown:
-        counts = [f"{label!r} ({count} rows)" for label, count in unknown.most_common()]
-        hint = " Rows of no class (-1) go into a file of their own." if unknown.keys() & {-1, "-1"} else ""
+        counts = [f"{shown(label)} ({count} rows)" for label, count in unknown.most_common()]
+        hint = ""
+        if "-1" in unknown:
+            hint = " Rows of no class (-1) go into a file of their own, or get the label -100, which leaves a row out."
+        names = {plain(naming.label_names[label]): naming.label_names[label] for label in known}
+        if alike := [f"{label}=={names[plain(label)]}" for label in unknown if plain(label) in names]:
+            hint += (
+                f" Some differ by blanks, case or Unicode form alone; if they are one class: --label_map {typed(alike)}"
+            )
         raise ValueError(
             f"{rows.source} has labels that are no class of train: {shorten(counts)}. Train has: "
-            f"{shorten(label_names[label] for label in known)}. Remove these rows, or add such rows to train.{hint}"
+            f"{shorten(naming.label_names[label] for label in known)}. Remove these rows, or add such rows to train.{hint}"
         )
     return _with_label_column(rows, ids)
 

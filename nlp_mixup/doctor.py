@@ -44,7 +44,7 @@ from nlp_mixup.padding import SAMPLE, settle_padding
 from nlp_mixup.recipe import fields_of, load_recipe, parse_fields, tokens_of
 from nlp_mixup.results import write_atomically
 from nlp_mixup.row_checks import judged_rows, trained_rows
-from nlp_mixup.rows import shorten
+from nlp_mixup.rows import shorten, tell_unlabelled
 
 
 @dataclass
@@ -53,13 +53,6 @@ class DoctorArguments:
 
     _argument_group_name = "evaluate"
 
-    label_map: list[str] = field(
-        default_factory=list,
-        metadata={
-            "help": "LABEL=CLASS ...: the model's class (name or id) of each data label that does not match by name; or "
-            "'identity': the data's integers are the model's ids."
-        },
-    )
     output_dir: str | None = field(
         default=None,
         metadata={"help": "Folder for evaluation.json, evaluation.md, reliability.png and the logits. Default: none."},
@@ -98,6 +91,7 @@ READING = (
         "text_column",
         "text_pair_column",
         "label_column",
+        "label_map",
         "max_length",
         "image_column",
         "image_size",
@@ -209,7 +203,7 @@ def prepare_texts(model: str, data: DataArguments, options: DoctorArguments) -> 
         trust_remote_code=options.trust_remote_code,
         dtype=dtype_of(options),
     )
-    classes, label_map, tables = match_classes(network, held_out, data, options)
+    classes, label_map, tables = match_classes(network, held_out, data)
     texts = text_data(tables, classes, data)
     splits = tokenize(texts, tokenizer, max_length=data.max_length)
     collate, notes = DataCollatorWithPadding(tokenizer), []
@@ -231,9 +225,20 @@ def prepare_texts(model: str, data: DataArguments, options: DoctorArguments) -> 
         label_names=classes,
         label_map=label_map,
         data_collator=collate,
-        notes=[*notes, *([cut] if full else []), *([unknown] if unknown else []), *rows.notes],
+        notes=[
+            *unlabelled_notes(held_out),
+            *notes,
+            *([cut] if full else []),
+            *([unknown] if unknown else []),
+            *rows.notes,
+        ],
         trained_on=rows.trained_on,
     )
+
+
+def unlabelled_notes(held_out: dict[str, HeldOut]) -> list[str]:
+    """How many rows of each split have no label."""
+    return [line for read in held_out.values() for line in tell_unlabelled(read.rows)]
 
 
 def _sample(splits: DatasetDict) -> list[dict[str, Any]]:
@@ -248,15 +253,14 @@ def dtype_of(options: DoctorArguments) -> torch.dtype | str:
 
 
 def match_classes(
-    model: Any, held_out: dict[str, HeldOut], data: DataArguments, options: DoctorArguments
+    model: Any, held_out: dict[str, HeldOut], data: DataArguments
 ) -> tuple[list[str], dict[str, str], dict[str, pa.Table]]:
     """Matches the rows' labels with the model's classes.
 
     Args:
         model: a classifier.
         held_out: the splits as read.
-        data: ``label_noise``, and the seed of its draw.
-        options: ``label_map``.
+        data: ``label_map``; ``label_noise``, and the seed of its draw.
 
     Returns:
         The model's K class names, data label -> class name, and the splits with class ids for labels.
@@ -268,7 +272,7 @@ def match_classes(
     classes = [str(config.id2label[index]) for index in range(config.num_labels)]
     id_of, label_map = {}, {}
     for split, read in held_out.items():
-        id_of[split] = match_labels(read.counts, read.names, classes, options.label_map, read.rows.source)
+        id_of[split] = match_labels(read.counts, read.names, classes, data.label_map, read.rows.source)
         for label, class_id in sorted(id_of[split].items(), key=lambda item: item[1]):
             label_map[str(read.names.get(label, label) if isinstance(label, int) else label)] = classes[class_id]
     return classes, label_map, number_classes(held_out, id_of, len(classes), data)

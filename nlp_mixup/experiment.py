@@ -29,7 +29,7 @@ from nlp_mixup.arguments import DataArguments, ModelArguments, used_settings
 from nlp_mixup.calibration import calibration_metrics, softmax
 from nlp_mixup.data import digest, load_text_data, tokenize
 from nlp_mixup.lengths import limit_length
-from nlp_mixup.models.loading import load_model, load_tokenizer
+from nlp_mixup.models.loading import find_start, load_model, load_tokenizer
 from nlp_mixup.ood import load_ood_texts, tokenize_ood
 from nlp_mixup.recipe import RunArguments, load_recipe, parse_arguments, settings_of
 from nlp_mixup.record import local_settings
@@ -89,9 +89,11 @@ def prepare(arguments: RunArguments) -> Prepared:
 
 
 def prepare_texts(arguments: RunArguments) -> Prepared:
-    """`prepare` for texts. Raises what `load_text_data` and `load_tokenizer` raise."""
+    """`prepare` for texts. Raises what `find_start`, `load_text_data` and `load_tokenizer` raise."""
     ood_texts = load_ood_texts(arguments.data)
-    data = load_text_data(arguments.data)
+    start = find_start(arguments.model)
+    data = load_text_data(arguments.data, start.classes)
+    start.tell(data.label_names, data.follows)
     tokenizer = load_tokenizer(arguments.model, data)
     splits = tokenize(data, tokenizer, max_length=arguments.data.max_length)
     limit_length(
@@ -104,7 +106,7 @@ def prepare_texts(arguments: RunArguments) -> Prepared:
         label_names=data.label_names,
         data_collator=DataCollatorWithPadding(tokenizer),
         processing_class=tokenizer,
-        load_model=lambda model_arguments: load_model(model_arguments, data, tokenizer),
+        load_model=lambda model_arguments: load_model(model_arguments, data, tokenizer, start),
         trainer_class=MixupTrainer,
         digests={split: digest(rows) for split, rows in splits.items()},
         rows=report_rows(

@@ -9,6 +9,7 @@ import difflib
 import importlib.resources
 import itertools
 import json
+import re
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
@@ -298,7 +299,12 @@ def _yaml_value(value: Any) -> Any:
 
 
 class _Parser(HfArgumentParser):
-    """Without argparse's usage listing of all 130 flags in front of a one-line error."""
+    """Without argparse's usage listing of all 130 flags in front of a one-line error, and with -1=CLASS for a value."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        # What argparse takes for a value though it begins with a dash: numbers and, beside them, NAME=VALUE.
+        self._negative_number_matcher = re.compile(r"-\d+$|-\d*\.\d+$|-[^-].*=", re.DOTALL)
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"nlp-mixup: error: {message}\n")
@@ -318,7 +324,7 @@ def _tokens(name: str, value: Any) -> list[str]:
         return []
     if isinstance(value, bool):
         return [f"--{name}={str(value).lower()}"]
-    if isinstance(value, dict) and name == "ood_files":
+    if isinstance(value, dict) and name in ("ood_files", "label_map"):
         value = [f"{key}={file}" for key, file in value.items()]
     if isinstance(value, list):
         return [f"--{name}", *map(str, value)]

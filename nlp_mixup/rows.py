@@ -11,7 +11,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -32,6 +32,7 @@ EXTENSIONS = (".csv", ".jsonl", ".json", ".parquet")
 Source: TypeAlias = Path | datasets.Dataset
 TEXTS = ("text", "text_pair")  # columns of a split as read ...
 PLACE = "__place__"  # ... and where each of its rows stands, in words
+UNLABELLED = "-100"
 _ONE_CLASS = "Accepted is one class a row: whole numbers 0..K-1, or names. Type --label_column NAME."
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
@@ -43,6 +44,7 @@ class Rows:
     table: pa.Table
     source: str
     label_names: list[str] | None  # of a ClassLabel feature, in its order
+    unlabelled: int = 0  # rows that had the label -100 and are not in the table
 
 
 def read_rows(source: Source, split: str, args: DataArguments) -> Rows:
@@ -61,7 +63,31 @@ def read_rows(source: Source, split: str, args: DataArguments) -> Rows:
         checked[column] = table[column]
     checked[PLACE] = table[PLACE]
     feature = opened.features.get(args.label_column)
-    return Rows(pa.table(checked), opened.name, feature.names if isinstance(feature, datasets.ClassLabel) else None)
+    names = feature.names if isinstance(feature, datasets.ClassLabel) else None
+    return labelled(Rows(pa.table(checked), opened.name, names), split)
+
+
+def labelled(rows: Rows, split: str) -> Rows:
+    """The rows that have a label, and how many have none: -100, as PyTorch's losses have it.
+
+    Raises:
+        ValueError: no row of train or validation has a label. A test split may be without, as those of contests are.
+    """
+    keep = pc.not_equal(rows.table["label"].cast(pa.string()), UNLABELLED)
+    table = rows.table.filter(keep)
+    if len(table) == 0 and split != "test":
+        raise ValueError(
+            f"{rows.source}: all {len(rows.table)} rows are without a label ({UNLABELLED}). Give rows with one."
+        )
+    return replace(rows, table=table, unlabelled=len(rows.table) - len(table))
+
+
+def tell_unlabelled(rows: Rows) -> list[str]:
+    """How many rows of a split have no label, in a sentence, where there are any."""
+    if not rows.unlabelled:
+        return []
+    total = rows.unlabelled + len(rows.table)
+    return [f"{rows.source}: {rows.unlabelled:,} of {total:,} rows have no label ({UNLABELLED}) and are left out."]
 
 
 def with_places(table: pa.Table, first_row: int) -> pa.Table:
@@ -298,6 +324,9 @@ def _json_column(records: list[dict[str, Any]], column: str, name: str) -> pa.Ar
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
+        if all(isinstance(value, int) for value in values):
+            large = [f"{value} in row {row}" for row, value in enumerate(values, 1) if abs(value) >= 2**63]
+            raise ValueError(f"{name}: column {column!r} holds numbers beyond 64 bits: {shorten(large)}.") from error
         kinds: dict[str, str] = {}
         for row, value in enumerate(values, start=1):
             kinds.setdefault(type(value).__name__, f"{value!r} in row {row}")
@@ -330,7 +359,7 @@ def _check_labels(column: pa.ChunkedArray, feature: Any, where: str, first_row: 
     if pa.types.is_boolean(kind):
         return pc.if_else(column, "True", "False")
     if pa.types.is_integer(kind):
-        return column.cast(pa.int64())
+        return _as_int64(column, where)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         raise ValueError(f"{where} holds lists, several labels a row. {_ONE_CLASS}")
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
@@ -344,6 +373,8 @@ def _check_labels(column: pa.ChunkedArray, feature: Any, where: str, first_row: 
         raise ValueError(f"{where} is blank in row {shorten(blank)}. {_ONE_CLASS} Or leave them out: --drop_blank.")
     names = sorted(pc.unique(column).to_pylist())
     numbers = [name for name in names if _NUMBER.fullmatch(name)]
+    if numbers == [UNLABELLED] and len(names) > 1:  # names, and rows without one
+        return column
     if numbers and len(numbers) < len(names):
         others = [name for name in names if name not in numbers]
         raise ValueError(f"{where} mixes numbers ({shorten(numbers)}) and names ({shorten(others)}). {_ONE_CLASS}")
@@ -351,7 +382,15 @@ def _check_labels(column: pa.ChunkedArray, feature: Any, where: str, first_row: 
         raise ValueError(f"{where} holds decimal numbers, a regression target: {shorten(names)}. {_ONE_CLASS}")
     if not all(re.fullmatch(r"-?\d+", number) for number in numbers):
         raise ValueError(f"{where} holds decimal numbers: {shorten(names)}. Write 0 for 0.0, 1 for 1.0, ...")
-    return column.cast(pa.int64()) if numbers else column
+    return _as_int64(column, where) if numbers else column
+
+
+def _as_int64(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    try:
+        return column.cast(pa.int64())
+    except pa.ArrowInvalid as error:
+        large = sorted(int(label) for label in pc.unique(column).to_pylist() if abs(int(label)) >= 2**63)
+        raise ValueError(f"{where} holds numbers beyond 64 bits: {shorten(large)}. {_ONE_CLASS}") from error
 
 
 def shorten(values: Iterable[Any], limit: int = 10) -> str:

@@ -398,7 +398,10 @@ def test_texts_that_are_no_strings(tmp_path):
         ([0.5, 1.25, 2.0], "a regression target: 0.5, 1.25, 2.0"),
         ([0.0, 1.0, 1.0], "decimal numbers: 0.0, 1.0. Write 0 for 0.0"),
         (["0", "1", "NA"], "mixes numbers (0, 1) and names (NA)"),
-        ([1, 2, 5], "the labels are 1, 2, 5; accepted are whole numbers from 0 without a gap, here 0..2. Renumber"),
+        (
+            [1, 2, 5],
+            "the labels are 1, 2, 5; accepted are whole numbers from 0 without a gap, here 0..2. If these are the classes, give each a name, for instance: --label_map '1=class 1' '2=class 2' '5=class 5'",
+        ),
         ([-1, 0, 1], "the labels are -1, 0, 1"),
         (["a", "a", "a"], "has a single class, 'a': there is nothing to classify"),
         ([0, 0, 0], "single class"),
@@ -420,11 +423,11 @@ def test_several_labels_a_row(tmp_path):
     ("labels", "held_out", "told"),
     [
         (["a", "b"], ["c", "c", "d", "a"], "'c' (2 rows), 'd' (1 rows). Train has: a, b"),
-        ([0, 1], [1, 2, 2], "2 (2 rows). Train has: 0, 1"),
+        ([0, 1], [1, 2, 2], "'2' (2 rows). Train has: 0, 1"),
         (
             [0, 1],
             [1, -1],
-            "-1 (1 rows). Train has: 0, 1. Remove these rows, or add such rows to train. Rows of no class",
+            "'-1' (1 rows). Train has: 0, 1. Remove these rows, or add such rows to train. Rows of no class",
         ),
         (["a", "b"], [0, 1], "'0' (1 rows), '1' (1 rows)"),
     ],

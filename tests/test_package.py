@@ -35,7 +35,9 @@ ARROWS = {
         "padding",
         "vision",  # by the task's name, or the model's own
     },
-    "label_map": {"rows"},
+    "label_map": {"rows", "label_names"},
+    "label_names": set(),
+    "class_names": {"rows", "label_map", "label_names"},
     "experiment": {
         *("recipe", "arguments", "trainer", "data", "ood", "models", "calibration", "scoring", "results", "record"),
         *("verification", "row_checks", "lengths"),
@@ -81,10 +83,10 @@ ARROWS = {
     "results": {"arguments"},
     "ood": {"arguments", "data", "rows"},
     "comparison_figures": {"calibration", "figures"},
-    "data": {"arguments", "rows", "row_checks", "demo"},
+    "data": {"arguments", "rows", "row_checks", "demo", "class_names", "label_names"},
     "row_checks": {"rows"},
     "rows": {"arguments"},
-    "models": {"models", "arguments", "data", "release", "padding", "lengths"},
+    "models": {"label_map", "rows", "models", "arguments", "data", "release", "padding", "lengths"},
     "figures": {"calibration"},
     "calibration": {"calibration"},
     "mixing": set(),
@@ -93,7 +95,7 @@ ARROWS = {
     "demo": set(),
     "metrics": {"calibration", "metrics"},
     "vision": {
-        *("arguments", "data", "rows", "row_checks", "ood", "recipe", "experiment", "doctor", "models"),
+        *("arguments", "data", "rows", "row_checks", "label_map", "ood", "recipe", "experiment", "doctor", "models"),
         *("trainer", "embeddings", "levels", "pairing", "mixing", "vision"),
     },
 }

@@ -35,7 +35,13 @@ from nlp_mixup.vision.images import (
     pixel_statistics,
     read_content,
 )
-from nlp_mixup.vision.loading import check_channels, check_model_name, load_image_model, load_image_processor
+from nlp_mixup.vision.loading import (
+    check_channels,
+    check_model_name,
+    find_start,
+    load_image_model,
+    load_image_processor,
+)
 from nlp_mixup.vision.processing import ImageReader, build_processor, resized_processor, take_apart
 from nlp_mixup.vision.row_hashes import image_hashes
 from nlp_mixup.vision.sources import image_sources, load_ood_tables, read_split
@@ -58,6 +64,7 @@ class ImageData:
         held_out: the test images of the classes that ``ood_classes`` takes out, without labels.
         facts: what tells equal images of the splits, but for those of a stream.
         drawn: whether validation was drawn from train.
+        follows: whether the ids are those of the model that training starts from, whose head then goes on.
     """
 
     tables: dict[str, pa.Table]
@@ -66,6 +73,7 @@ class ImageData:
     held_out: pa.Table | None = None
     facts: dict[str, Facts] = field(default_factory=dict)
     drawn: bool = False
+    follows: bool = False
 
 
 def prepare_images(arguments: RunArguments) -> Prepared:
@@ -84,7 +92,9 @@ def prepare_images(arguments: RunArguments) -> Prepared:
     check_model_name(arguments.model)
     check_channels(arguments.model)
     check_image_settings(arguments)
-    data = load_image_data(args)
+    start = find_start(arguments.model)
+    data = load_image_data(args, start.classes)
+    start.tell(data.label_names, data.follows)
     ood_tables = load_ood_tables(args)
     if data.held_out is not None:
         ood_tables[HELD_OUT] = data.held_out
@@ -121,7 +131,7 @@ def prepare_images(arguments: RunArguments) -> Prepared:
         label_names=data.label_names,
         data_collator=collate_images,
         processing_class=pretrained or build_processor(size, normalization),
-        load_model=partial(load_image_model, label_names=data.label_names),
+        load_model=partial(load_image_model, label_names=data.label_names, start=start, follows=data.follows),
         trainer_class=partial(ImageMixupTrainer, augmenter=Augmenter(args.image_augment, normalization.black)),
         digests=digests,
         rows=report_rows(
@@ -134,28 +144,34 @@ def prepare_images(arguments: RunArguments) -> Prepared:
     )
 
 
-def load_image_data(args: DataArguments) -> ImageData:
-    """The encoded splits and the names of their classes. Raises what `prepare_images` raises."""
+def load_image_data(args: DataArguments, classes: list[str] | None = None) -> ImageData:
+    """The encoded splits and the names of their classes. Raises what `prepare_images` raises.
+
+    Args:
+        args: sources, columns and ``label_map``.
+        classes: those of the model that training starts from, if it has any, in the order of its ids.
+    """
     is_folder = Path(args.dataset_name or "").expanduser().joinpath("train").is_dir() and not args.train_file
     if args.streaming and not is_folder:
-        tables, label_names, stream = load_stream(args)
-        return ImageData(tables, label_names, stream, facts=image_facts(tables))
+        tables, label_names, stream, follows = load_stream(args, classes)
+        return ImageData(tables, label_names, stream, facts=image_facts(tables), follows=follows)
     sources = image_sources(args)
     rows = {split: read_split(source, split, args) for split, source in sources.items()}
-    drop_hidden_test(rows)
+    drop_hidden_test(rows, args)
     held_out = None
     if args.ood_classes:
         rows, taken = take_out(rows, args.ood_classes)
         held_out = taken and taken.with_format("arrow")[:]
     # The images of a stream are not read beforehand, so that equal ones are not known.
     hashes_of = None if args.streaming else partial(image_hashes, name="train")
-    tables, label_names = class_tables(rows, sources["train"], args, hashes_of)
+    tables, naming = class_tables(rows, sources, args, classes, hashes_of)
+    label_names = naming.label_names
     tables = {split: subset(tables[split], split, args) for split in SPLIT_NAMES if split in tables}
     stream = None
     if args.streaming:
         stream = stream_of_files(tables.pop("train"), rows["train"].source, args.data_split_seed, len(label_names))
     drawn = "validation" not in rows
-    return ImageData(tables, label_names, stream, held_out, image_facts(tables), drawn)
+    return ImageData(tables, label_names, stream, held_out, image_facts(tables), drawn, naming.follows)
 
 
 def image_facts(tables: dict[str, pa.Table]) -> dict[str, Facts]:

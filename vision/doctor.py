@@ -19,7 +19,7 @@ from transformers import default_data_collator
 import nlp_mixup.vision.models  # noqa: F401  registers its types
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.data import check_settings, hashed, name_labels, subset
-from nlp_mixup.doctor import DoctorArguments, Subject, dtype_of, match_classes
+from nlp_mixup.doctor import DoctorArguments, Subject, dtype_of, match_classes, unlabelled_notes
 from nlp_mixup.models.trained import load_trained_on_images
 from nlp_mixup.row_checks import Facts, facts_of, judged_rows, trained_rows
 from nlp_mixup.vision.images import open_image, read_content
@@ -42,7 +42,7 @@ def prepare_images(model: str, data: DataArguments, options: DoctorArguments) ->
     )
     if data.image_size is not None:
         processor = resized_processor(processor, data.image_size)
-    classes, label_map, tables = match_classes(network, held_out, data, options)
+    classes, label_map, tables = match_classes(network, held_out, data)
     trained, unknown = trained_rows(model)
     facts: dict[str, Facts] = {}
     splits = {}
@@ -59,7 +59,7 @@ def prepare_images(model: str, data: DataArguments, options: DoctorArguments) ->
         label_names=classes,
         label_map=label_map,
         data_collator=partial(collate, dtype=network.dtype),
-        notes=[*([unknown] if unknown else []), *found.notes],
+        notes=[*unlabelled_notes(held_out), *([unknown] if unknown else []), *found.notes],
         trained_on=found.trained_on,
     )
 

@@ -6,15 +6,30 @@ import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
 
 from nlp_mixup.arguments import ModelArguments
+from nlp_mixup.models.adapters import drawn_at_random
+from nlp_mixup.models.starting import Start, read_start, renew_head
 from nlp_mixup.vision.models import BUILT_IN
 
 
-def load_image_model(args: ModelArguments, label_names: list[str]) -> PreTrainedModel:
+def find_start(args: ModelArguments) -> Start:
+    """What is known of the model that training starts from; see `nlp_mixup.models.loading.find_start`."""
+    if args.model_name_or_path in BUILT_IN:
+        return Start(args.model_name_or_path)
+    return read_start(args.model_name_or_path, args.model_name_or_path, args.model_revision)
+
+
+def load_image_model(
+    args: ModelArguments, label_names: list[str], start: Start | None = None, follows: bool = False
+) -> PreTrainedModel:
     """The classifier that `args` name, with the data's label names; new weights come from torch's global generator.
+
+    A head that was trained for other classes than the data's is drawn anew.
 
     Args:
         args: ``model_name_or_path`` is one of `BUILT_IN`, a folder, or a model on the Hub.
         label_names: the classes in the order of their ids.
+        start: from `find_start`; None for a model whose checkpoint holds no head.
+        follows: whether the class ids are the model's.
 
     Raises:
         OSError: the model is neither a folder nor reachable on the Hub.
@@ -31,10 +46,14 @@ def load_image_model(args: ModelArguments, label_names: list[str]) -> PreTrained
         # Convolutions put out what their weights are stored as: a third less time on a CPU.
         return model.to(memory_format=torch.channels_last)
     hub = {"revision": args.model_revision, "trust_remote_code": args.trust_remote_code}
-    # A checkpoint whose head has other classes gives its encoder; transformers reports the new head.
-    return AutoModelForImageClassification.from_pretrained(
-        args.model_name_or_path, dtype=torch.float32, ignore_mismatched_sizes=True, **hub, **labels
-    )
+    # A checkpoint whose head has other classes gives its encoder. Whatever it was trained for: one class is right here.
+    model, info = AutoModelForImageClassification.from_pretrained(
+        args.model_name_or_path, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True,
+        problem_type="single_label_classification", **hub, **labels,
+    )  # fmt: skip
+    if start is not None and start.has_head and not follows:
+        renew_head(model, drawn_at_random(info))
+    return model
 
 
 def check_model_name(args: ModelArguments) -> None:

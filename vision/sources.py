@@ -27,6 +27,7 @@ from nlp_mixup.rows import (
     choose_rows,
     drop_blank,
     is_hidden,
+    labelled,
     shorten,
     with_places,
 )
@@ -146,7 +147,7 @@ def read_split(source: Any, split: str, args: DataArguments) -> Rows:
     labels = _check_labels(_complete(table[args.label_column], where, 1), feature, where, 1)
     images = _contents(table[args.image_column], f"{name}: column {args.image_column!r}")
     names = feature.names if isinstance(feature, datasets.ClassLabel) else None
-    return Rows(pa.table({"image": images, "label": labels, PLACE: table[PLACE]}), name, names)
+    return labelled(Rows(pa.table({"image": images, "label": labels, PLACE: table[PLACE]}), name, names), split)
 
 
 def _contents(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:

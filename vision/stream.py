@@ -16,6 +16,8 @@ import pyarrow as pa
 
 from nlp_mixup.arguments import DataArguments, MixupTrainingArguments
 from nlp_mixup.data import SPLIT_NAMES, DataError, find_sources
+from nlp_mixup.label_map import class_order
+from nlp_mixup.rows import UNLABELLED
 from nlp_mixup.vision.images import PixelTransform
 from nlp_mixup.vision.processing import ImageReader
 from nlp_mixup.vision.sources import CONTENT
@@ -123,13 +125,16 @@ def _files(shards: list[list[tuple[dict[str, Any], int]]]) -> Iterator[dict[str,
             yield {"image": content, "labels": label}
 
 
-def load_stream(args: DataArguments) -> tuple[dict[str, pa.Table], list[str], Stream]:
-    """The stream of train; the other splits' tables, of ``max_eval_samples`` rows; the names of the classes.
+def load_stream(
+    args: DataArguments, classes: list[str] | None = None
+) -> tuple[dict[str, pa.Table], list[str], Stream, bool]:
+    """The other splits' tables, of ``max_eval_samples`` rows; the names of the classes; the stream of train; and whether the
+    ids are those of the model that training starts from, whose classes are given. Rows without a label (-100) are left out.
 
     Raises:
         ValueError: a setting needs all training rows; the data set cannot be loaded, has no train or validation split, or does not name its classes.
     """
-    for name in ("label_noise", "max_train_samples", "ood_classes"):
+    for name in ("label_map", "label_noise", "max_train_samples", "ood_classes"):
         if value := getattr(args, name):
             raise ValueError(
                 f"{name}={value} needs all training rows at once, which a stream does not have. Leave {name} out, or set "
@@ -148,7 +153,10 @@ def load_stream(args: DataArguments) -> tuple[dict[str, pa.Table], list[str], St
             f"{args.dataset_name} cannot be streamed: its column {args.label_column!r} does not name the classes (a "
             "ClassLabel). Type --label_column NAME, or set streaming=false."
         )
-    rows = {split: _encoded(loaded[alias], args) for split, alias in found.items()}
+    order = class_order(feature.names, classes) if classes else None
+    label_names = order or feature.names
+    ids = [label_names.index(name) for name in feature.names]
+    rows = {split: _numbered(_encoded(loaded[alias], args), ids) for split, alias in found.items()}
     tables = {}
     for split in ("validation", "test"):
         taken = (
@@ -168,11 +176,26 @@ def load_stream(args: DataArguments) -> tuple[dict[str, pa.Table], list[str], St
         raise ValueError(
             f"{args.dataset_name}: the validation split has no labels. Name another, or set streaming=false."
         )
-    return (
-        tables,
-        feature.names,
-        Stream(rows["train"], f"{args.dataset_name} (train)", args.data_split_seed, len(feature.names)),
-    )
+    train = Stream(rows["train"], f"{args.dataset_name} (train)", args.data_split_seed, len(label_names))
+    return tables, label_names, train, order is not None
+
+
+def _numbered(rows: datasets.IterableDataset, ids: list[int]) -> datasets.IterableDataset:
+    """The rows that have a label, under the ids of the model that training starts from."""
+    # A ClassLabel would refuse -100.
+    rows = rows.cast_column("labels", datasets.Value("int64"))
+    rows = rows.filter(_has_label, input_columns=["labels"])
+    if ids == list(range(len(ids))):
+        return rows
+    return rows.map(partial(_renumber, ids=ids), input_columns=["labels"], features=rows.features)
+
+
+def _has_label(label: int | None) -> bool:
+    return label != int(UNLABELLED)
+
+
+def _renumber(label: int | None, ids: list[int]) -> dict[str, int | None]:
+    return {"labels": ids[label] if label is not None and 0 <= label < len(ids) else label}
 
 
 def _load(args: DataArguments) -> Any:

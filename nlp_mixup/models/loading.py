@@ -17,6 +17,7 @@ from nlp_mixup.arguments import ModelArguments
 from nlp_mixup.data import TextData
 from nlp_mixup.lengths import limit_length
 from nlp_mixup.models.adapters import add_lora, drawn_at_random, label_settings
+from nlp_mixup.models.starting import Start, read_start, renew_head
 from nlp_mixup.models.text_cnn import TextCNNConfig, TextCNNForSequenceClassification
 from nlp_mixup.models.word_tokenizer import build_word_tokenizer, load_glove
 from nlp_mixup.padding import pad_token_id
@@ -57,8 +58,31 @@ def load_tokenizer(args: ModelArguments, data: TextData) -> PreTrainedTokenizerB
     return tokenizer
 
 
-def load_model(args: ModelArguments, data: TextData, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+def find_start(args: ModelArguments) -> Start:
+    """What is known of the model that training starts from, before its weights are loaded.
+
+    Raises:
+        ImportError: `minilm` without its extra.
+        OSError: the model is neither a folder nor reachable on the Hub.
+        ValueError: its configuration does not name its classes as it should.
+    """
+    if args.model_name_or_path.lower().replace("_", "-") in (TEXT_CNN, MINILM):
+        return Start(args.model_name_or_path)
+    return read_start(args.model_name_or_path, _source(args), args.model_revision)
+
+
+def load_model(
+    args: ModelArguments, data: TextData, tokenizer: PreTrainedTokenizerBase, start: Start | None = None
+) -> PreTrainedModel:
     """The classifier with the data's label names; new weights come from torch's global generator.
+
+    A head that was trained for other classes than the data's is drawn anew.
+
+    Args:
+        args: which model.
+        data: what it is trained on; ``follows`` says whether its class ids are the model's.
+        tokenizer: from `load_tokenizer`.
+        start: from `find_start`; None for a model whose checkpoint holds no head.
 
     Raises:
         ImportError: `minilm` without its extra.
@@ -73,19 +97,23 @@ def load_model(args: ModelArguments, data: TextData, tokenizer: PreTrainedTokeni
             load_glove(args.glove_file, tokenizer, model.embedding)
         return model
     hub = {"revision": args.model_revision, "trust_remote_code": args.trust_remote_code}
-    config = AutoConfig.from_pretrained(_source(args), **hub, **labels)
+    # Whatever the checkpoint was trained for: here one class is right for each row.
+    config = AutoConfig.from_pretrained(_source(args), **hub, **labels, problem_type="single_label_classification")
     if pad_token_id(config) is None:  # Perceiver's has none
         config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    # A checkpoint whose head has other classes gives its encoder; transformers reports the new head.
+    # A checkpoint whose head has other classes gives its encoder.
     model, info = AutoModelForSequenceClassification.from_pretrained(
         _source(args), config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True, **hub
     )
+    drawn = drawn_at_random(info)
+    if start is not None and start.has_head and not data.follows:
+        drawn = [*drawn, *renew_head(model, drawn)]
     if args.lora_rank == 0:
         return model
     return add_lora(
         model,
         args.lora_rank,
-        drawn=drawn_at_random(info),
+        drawn=drawn,
         probe=lambda: probe_batch(model, tokenizer),
         revision=args.model_revision,
     )

@@ -22,6 +22,7 @@ from transformers import (
 
 from nlp_mixup.lengths import limit_length
 from nlp_mixup.models.adapters import is_adapted, load_adapted, model_below
+from nlp_mixup.models.starting import class_names, config_file
 from nlp_mixup.padding import pad_token_id
 from nlp_mixup.release import merge_adapters
 
@@ -69,9 +70,9 @@ def load_trained(
         config.pad_token_id = config.get_text_config().pad_token_id = tokenizer.pad_token_id
     with _Loading(name, "text"):
         loaded = AutoModelForSequenceClassification.from_pretrained(
-            source, config=config, dtype=dtype, output_loading_info=True, **hub
+            source, config=config, dtype=dtype, ignore_mismatched_sizes=True, output_loading_info=True, **hub
         )
-    return _complete(name, *loaded), tokenizer
+    return _complete(name, source, *loaded), tokenizer
 
 
 def load_trained_on_images(
@@ -103,9 +104,9 @@ def load_trained_on_images(
         return _merged(name, source, "image", hub, auto_class=AutoModelForImageClassification), processor
     with _Loading(name, "image"):
         loaded = AutoModelForImageClassification.from_pretrained(
-            source, config=config, dtype=dtype, output_loading_info=True, **hub
+            source, config=config, dtype=dtype, ignore_mismatched_sizes=True, output_loading_info=True, **hub
         )
-    return _complete(name, *loaded), processor
+    return _complete(name, source, *loaded), processor
 
 
 def reads_images(name: str, *, revision: str | None = None) -> bool:
@@ -131,12 +132,21 @@ def reads_images(name: str, *, revision: str | None = None) -> bool:
 
 def _load_config(name: str, source: str, task: str, hub: dict[str, Any]) -> Any:
     with _Loading(name, task):
+        stored, _ = PreTrainedConfig.get_config_dict(source, revision=hub["revision"])
+    class_names(stored, config_file(source))  # refuses what would end in an error of transformers'
+    with _Loading(name, task):
         config = AutoConfig.from_pretrained(source, **hub)
     _check_config(name, config)
     return config
 
 
-def _complete(name: str, model: PreTrainedModel, info: dict[str, Any]) -> PreTrainedModel:
+def _complete(name: str, source: str, model: PreTrainedModel, info: dict[str, Any]) -> PreTrainedModel:
+    for key, stored, configured in sorted(info["mismatched_keys"], key=str):
+        told = "id2label" if stored[:1] != configured[:1] and configured[:1] == (model.config.num_labels,) else "it"
+        raise ValueError(
+            f"{name}: {key} has the shape {tuple(stored)} in its weights and {tuple(configured)} by {config_file(source)}. "
+            f"Mend {told} there; no weights were changed."
+        )
     if missing := sorted(info["missing_keys"]):
         raise ValueError(
             f"{name} is no trained classifier: it has no weights for {', '.join(missing[:4])}, which would be random. "

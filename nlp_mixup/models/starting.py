@@ -1,0 +1,158 @@
+"""What the model that training starts from was trained for: the classes of its head, and a new head where they are others."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel
+
+from nlp_mixup.label_map import explain_new_head, listed
+from nlp_mixup.rows import shorten
+
+logger = logging.getLogger(__name__)
+
+HEADS = ("ForSequenceClassification", "ForImageClassification")
+OTHER_PROBLEMS = ("multi_label_classification", "regression")
+
+
+@dataclass(frozen=True)
+class Start:
+    """The model that training starts from, as its configuration tells.
+
+    Attributes:
+        name: what it is called.
+        classes: the names of the classes of its head, in the order of the ids; None where it has none that can go on.
+        has_head: whether its checkpoint holds a classifier's head, as far as is known.
+        problem: what else the head was trained for: ``multi_label_classification`` or ``regression``.
+    """
+
+    name: str
+    classes: list[str] | None = None
+    has_head: bool = False
+    problem: str | None = None
+
+    def tell(self, label_names: list[str], follows: bool) -> None:
+        """Says whether the head goes on, where that is not plain.
+
+        Args:
+            label_names: the data's classes, in the order of their ids.
+            follows: whether these ids are the model's.
+        """
+        if self.problem is not None:
+            logger.warning(
+                "The head is new: %s was trained for %s, and here one class is right for each row. The encoder alone is taken over.",
+                self.name, self.problem.replace("_", " "),
+            )  # fmt: skip
+        elif self.classes is not None and not follows:
+            logger.warning("%s", explain_new_head(label_names, self.classes, self.name))
+        elif follows and label_names != sorted(label_names):
+            logger.warning("The classes are numbered as in %s, whose head goes on: %s.", self.name, listed(label_names))
+
+
+def read_start(name: str, source: str, revision: str | None = None) -> Start:
+    """Reads a model's configuration, without running any code of the model's.
+
+    Args:
+        name: what the user calls it.
+        source: its folder or Hub id.
+        revision: of the Hub model.
+
+    Raises:
+        OSError: the model is neither a folder nor reachable on the Hub.
+        ValueError: its ``id2label`` is none; see `class_names`.
+    """
+    if os.path.isdir(source) and not os.path.isfile(os.path.join(source, "config.json")):
+        return Start(name)  # loading says what is wrong with it
+    config, _ = PreTrainedConfig.get_config_dict(source, revision=revision)
+    architectures = config.get("architectures")
+    is_classifier = any(head in str(architecture) for architecture in architectures or [] for head in HEADS)
+    if architectures and not is_classifier:
+        return Start(name)
+    if config.get("problem_type") in OTHER_PROBLEMS:
+        return Start(name, has_head=True, problem=config["problem_type"])
+    if not is_classifier and "id2label" not in config:
+        return Start(name, has_head=True)  # perhaps
+    return Start(name, class_names(config, config_file(source)), has_head=True)
+
+
+def config_file(source: str) -> str:
+    """What a model's configuration is called in a message."""
+    return os.path.join(source, "config.json") if os.path.isdir(source) else f"{source}, config.json"
+
+
+def class_names(config: Mapping[str, Any], file: str) -> list[str]:
+    """The names of a classifier's classes, in the order of the ids, from its configuration as stored.
+
+    Example:
+        >>> class_names({"id2label": {"1": "good", "0": "bad"}}, "config.json"), class_names({}, "config.json")
+        (['bad', 'good'], ['LABEL_0', 'LABEL_1'])
+        >>> class_names({"id2label": ["bad", "good"]}, "config.json")
+        Traceback (most recent call last):
+            ...
+        ValueError: config.json: id2label is a list; accepted is a mapping of 0 to K-1 to names. Write {"0": "bad", "1": "good"} for it.
+
+    Args:
+        config: the content of config.json.
+        file: what it is called in a message.
+
+    Raises:
+        ValueError: ``id2label`` does not map 0 to K-1 to names; the message says what to write.
+    """
+    stored = config.get("id2label")
+    if stored is None:
+        return [f"LABEL_{index}" for index in range(config.get("num_labels") or config.get("_num_labels") or 2)]
+    accepted = "accepted is a mapping of 0 to K-1 to names"
+    if not isinstance(stored, Mapping):
+        kind = "a list" if isinstance(stored, list) else repr(stored)
+        write = f" Write {_as_json(stored)} for it." if isinstance(stored, list) else ""
+        raise ValueError(f"{file}: id2label is {kind}; {accepted}.{write}")
+    try:
+        names = {int(key): str(name) for key, name in stored.items()}
+    except (ValueError, TypeError):
+        swapped = all(isinstance(value, int) for value in stored.values())
+        write = f" Write {_as_json(sorted(stored, key=lambda name: stored[name]))} for it." if swapped else ""
+        raise ValueError(f"{file}: id2label has the keys {shorten(stored)}; {accepted}.{write}") from None
+    if sorted(names) != list(range(len(names))):
+        write = _as_json([names[key] for key in sorted(names)])
+        raise ValueError(
+            f"{file}: id2label has the keys {shorten(sorted(names))}; {accepted}. If the head's rows are in this order, write "
+            f"{write} for it."
+        )
+    return [names[index] for index in range(len(names))]
+
+
+def _as_json(names: list[Any]) -> str:
+    return "{" + shorten(f'"{index}": "{name}"' for index, name in enumerate(names)) + "}"
+
+
+def renew_head(model: PreTrainedModel, drawn: Collection[str]) -> list[str]:
+    """Draws anew, as the model's own initialisation does, what has a row for each class, from torch's global generator.
+
+    Args:
+        model: the classifier.
+        drawn: names of the parameters that loading drew already.
+
+    Returns:
+        The names of the parameters that were drawn here.
+    """
+    sizes = []
+    for more in (0, 1):
+        config = copy.deepcopy(model.config)
+        config.num_labels = model.config.num_labels + more
+        with torch.device("meta"), torch.random.fork_rng(devices=[]):
+            sizes.append({name: value.shape for name, value in type(model)(config).named_parameters()})
+    renewed = [name for name, shape in sizes[0].items() if sizes[1][name] != shape and name not in drawn]
+    parameters = dict(model.named_parameters())
+    for owner in dict.fromkeys(name.rpartition(".")[0] for name in renewed):
+        for name in renewed:
+            if name.rpartition(".")[0] == owner and hasattr(parameters[name], "_is_hf_initialized"):
+                del parameters[name]._is_hf_initialized  # the mark that protects what was loaded
+        with torch.no_grad():
+            model._init_weights(model.get_submodule(owner))
+    return renewed
