@@ -1,6 +1,9 @@
 """The command line: ``nlp-mixup train``, ``compare``, ``evaluate`` and so on. Top-level ``--help`` imports no torch."""
 
 import argparse
+import os
+import select
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -13,7 +16,41 @@ FIELDS_HINT = "Any field of the recipe can follow as --field value; nlp-mixup tr
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Runs a command; exits with status 2 and one line when the user's input is wrong."""
+    """Runs a command; exits with status 2 and one line when the user's input is wrong.
+
+    Where the reader of the output goes away, as ``head`` does, it stops without a word and with the status of a program that
+    the signal SIGPIPE ends, 141.
+    """
+    try:
+        try:
+            run_command(argv)
+        finally:
+            sys.stdout.flush()  # here, since a failure at the interpreter's end cannot be caught
+    except BrokenPipeError:
+        gone = [stream for stream in (sys.stdout, sys.stderr) if reader_is_gone(stream)]
+        if not gone:  # another pipe, such as a data loader's
+            raise
+        for stream in gone:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        sys.exit(128 + signal.SIGPIPE)
+    except SystemExit as stop:
+        if stop.code == 1 and isinstance(stop.__context__, BrokenPipeError):  # how rich stops
+            sys.exit(128 + signal.SIGPIPE)
+        raise
+
+
+def reader_is_gone(stream) -> bool:
+    """Whether a stream is a pipe that nobody reads any more."""
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), 0)  # errors are reported without being asked for
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    except (AttributeError, OSError, ValueError):  # no poll on this system; a stream without a descriptor; a closed one
+        return False
+
+
+def run_command(argv: list[str] | None) -> None:
+    """Reads the command line and runs the command."""
     parser = argparse.ArgumentParser(
         prog="nlp-mixup",
         description="Train Hugging Face classifiers with mixup and see what it does to their calibration.",
@@ -310,6 +347,8 @@ def user_errors() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError, ImportError) as error:
+        if isinstance(error, BrokenPipeError) and (reader_is_gone(sys.stdout) or reader_is_gone(sys.stderr)):
+            raise
         print(f"nlp-mixup: error: {error}", file=sys.stderr)
         sys.exit(2)
 
