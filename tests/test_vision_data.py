@@ -10,6 +10,7 @@ import pytest
 import torch
 from image_folders import write_images
 from PIL import Image, ImageOps
+from transformers.image_utils import load_image
 
 from nlp_mixup.recipe import Recipe, parse_arguments
 from nlp_mixup.vision.data import prepare_images
@@ -151,13 +152,60 @@ def test_modes_of_images_become_what_users_expect():
     assert np.asarray(open_image(encoded(Image.fromarray(grey).convert("P")), "palette")).tolist() == expected
     rgba = Image.fromarray(np.array([[[1, 2, 3, 0], [4, 5, 6, 255]]], np.uint8))
     assert np.asarray(open_image(encoded(rgba), "rgba")).tolist() == [[[1, 2, 3], [4, 5, 6]]]
-    sixteen = Image.fromarray(np.array([[0, 25700]], np.uint16))
-    assert np.asarray(open_image(encoded(sixteen), "16 bits")).tolist() == expected
     assert np.asarray(open_image(encoded(Image.new("1", (1, 1), 1)), "1 bit")).tolist() == [[[255] * 3]]
     file = io.BytesIO()  # 32 bits that hold 8
     Image.fromarray(np.array([[0, 100]], np.int32)).save(file, format="tiff")
     assert Image.open(io.BytesIO(file.getvalue())).mode == "I"
     assert np.asarray(open_image(file.getvalue(), "32 bits")).tolist() == expected
+
+
+def images_of_all_modes():
+    """(mode, content of a file) of 8 bits or fewer per channel, 4 x 6 random pixels."""
+    random = np.random.default_rng(0)
+    colours = Image.fromarray(random.integers(0, 256, (4, 6, 4), np.uint8))
+    palette = colours.convert("RGB").convert("P", palette=Image.Palette.ADAPTIVE)
+    yield "P", encoded(palette)
+    yield "P", encoded(palette, transparency=3)
+    yield "P", encoded(palette, transparency=bytes(range(200)))
+    for mode in ("1", "L", "LA", "RGB", "RGBA"):
+        yield mode, encoded(colours.convert("RGB").convert(mode) if mode != "RGBA" else colours)
+    yield "L", encoded(colours.convert("L"), transparency=7)
+    yield "RGB", encoded(colours.convert("RGB"), transparency=(1, 2, 3))
+    yield "I;16", encoded(Image.fromarray(random.integers(0, 256, (4, 6), np.uint16)))
+    for mode, kind in (("CMYK", "jpeg"), ("CMYK", "tiff"), ("YCbCr", "tiff")):
+        file = io.BytesIO()
+        colours.convert("RGB").convert(mode).save(file, format=kind)
+        yield mode, file.getvalue()
+    file = io.BytesIO()
+    Image.fromarray(random.integers(0, 256, (4, 6), np.int32)).save(file, format="tiff")
+    yield "I", file.getvalue()
+
+
+def test_images_of_all_modes_are_read_as_a_pipeline_reads_them(tmp_path):
+    modes = set()
+    for number, (mode, content) in enumerate(images_of_all_modes()):
+        (tmp_path / str(number)).write_bytes(content)
+        theirs = np.asarray(load_image(str(tmp_path / str(number))))
+        assert np.array_equal(np.asarray(open_image(content, mode)), theirs), mode
+        modes.add(Image.open(io.BytesIO(content)).mode)
+    assert modes >= {"1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I", "I;16"}
+
+
+def test_sixteen_bits_which_a_pipeline_would_clip_to_white_are_refused_by_name(tmp_path):
+    sixteen = encoded(Image.fromarray(np.array([[0, 25700]], np.uint16)))
+    (tmp_path / "x.png").write_bytes(sixteen)
+    assert np.asarray(load_image(str(tmp_path / "x.png")))[0, 1].tolist() == [255] * 3
+    with pytest.raises(ValueError, match=r"x.png holds 0 to 25700, .*would see white .*Save it with 8 bits"):
+        open_image(sixteen, "x.png")
+
+    folder = write_images(tmp_path / "data")
+    Image.fromarray(np.full((16, 16), 25700, np.uint16)).save(folder / "train" / "bee" / "1.png")
+    with pytest.raises(ValueError, match=r"1.png\) holds 25700 to 25700"):
+        prepare(tmp_path, dataset_name=str(folder))
+    with Image.open(folder / "train" / "bee" / "1.png") as image:  # what the message says to type
+        eight = Image.fromarray((np.asarray(image) // 256).astype("uint8"))
+    eight.save(folder / "train" / "bee" / "1.png")
+    prepare(tmp_path, dataset_name=str(folder))
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))

@@ -1,6 +1,7 @@
 """From the bytes of image files to model inputs: decoding, augmentation, normalisation; and images of noise.
 
-Pillow and numpy do all of it. Every image becomes RGB: grey is repeated, palettes are looked up, transparency is dropped.
+Pillow and numpy do all of it. Every image becomes RGB as in a transformers pipeline: grey is repeated, palettes are looked
+up, transparency is dropped. What a pipeline would clip, such as 16 bits of grey, is refused.
 """
 
 import io
@@ -27,7 +28,7 @@ def open_image(content: bytes, name: str) -> Image.Image:
         name: what to call it in an error.
 
     Raises:
-        ValueError: it is no image, or broken, or holds decimal numbers; the message names it.
+        ValueError: it is no image, or broken, or holds decimal numbers or more than 8 bits; the message names it.
 
     Example:
         >>> file = io.BytesIO()
@@ -47,16 +48,15 @@ def open_image(content: bytes, name: str) -> Image.Image:
         ) from error
     if image.mode == "F":
         kind = "decimal numbers" if np.isfinite(np.asarray(image)).all() else "NaN or infinite pixels"
-        raise ValueError(f"{name} holds {kind} (mode F); accepted are 8 or 16 bits per channel. Save it so.")
-    if image.mode.startswith("I"):  # 16 bits, which convert() would clip
+        raise ValueError(f"{name} holds {kind} (mode F); accepted are 8 bits per channel. Save it so.")
+    if image.mode.startswith("I"):
         values = np.asarray(image)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError(f"{name} holds {values.min()} to {values.max()}; accepted are 8 or 16 bits per channel.")
-        # Pillow opens 16 bits as I;16, or as I, which also holds the 8 bits of some files.
-        is_wide = image.mode != "I" or values.max() > 255
-        image = Image.fromarray((values >> 8 if is_wide else values).astype(np.uint8))
-    if image.mode in ("P", "PA") and "transparency" in image.info:
-        image = image.convert("RGBA")
+        if values.min() < 0 or values.max() > 255:
+            raise ValueError(
+                f"{name} holds {values.min()} to {values.max()}, more than the 8 bits that are accepted: a transformers pipeline, "
+                "and whoever calls Pillow's convert('RGB'), would see white in place of all above 255. Save it with 8 bits, for "
+                "example: Image.fromarray((numpy.asarray(Image.open(FILE)) // 256).astype('uint8')).save(FILE)"
+            )
     return image.convert("RGB")
 
 
