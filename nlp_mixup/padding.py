@@ -57,7 +57,7 @@ def settle_padding(
     if pair is None:
         return None
     name, error = type(model).__name__, padding_error(model, collate, pair)
-    if error <= _allowed(model):
+    if error <= allowed_error(model):
         if side in OTHER:
             _set_side(tokenizer, side)
         return None
@@ -68,7 +68,7 @@ def settle_padding(
             "length before training."
         )
     _set_side(tokenizer, OTHER[side])
-    if padding_error(model, collate, pair) <= _allowed(model):
+    if padding_error(model, collate, pair) <= allowed_error(model):
         return (
             f"Rows are padded on the {OTHER[side]}, not on the {side} as the tokenizer says: padded there, {name} gives a row "
             f"other logits than alone (by {error:.0%} of the largest). Elsewhere, type tokenizer.padding_side = '{OTHER[side]}'."
@@ -92,7 +92,7 @@ def check_padding(model: Any, tokenizer: Any) -> None:
     if pair is None:
         return
     error = padding_error(model, lambda rows: tokenizer.pad(rows, return_tensors="pt"), pair)
-    if error > _allowed(model):
+    if error > allowed_error(model):
         raise ValueError(
             f"{type(model).__name__} gives a row other logits in a batch than alone, padded on the {tokenizer.padding_side} as its "
             f"tokenizer does (by {error:.0%} of the largest): what was measured depends on the batch size, and is not what users "
@@ -146,8 +146,11 @@ def _set_side(tokenizer: Any, side: str) -> None:
     tokenizer.init_kwargs["padding_side"] = side  # without which save_pretrained leaves it out
 
 
-def _allowed(model: Any) -> float:
-    """Half of the digits of the model's numbers: what rounding may add up to over its layers, far below what padding does."""
+def allowed_error(model: Any) -> float:
+    """The most that `padding_error` may be: half of the digits of the model's numbers, which rounding may take over its layers.
+
+    3.5e-4 in float32; where padding counts, the error is a hundred times that and more.
+    """
     # Positions are computed in float32 whatever the weights are.
     return max(torch.finfo(dtype).eps for dtype in (model.dtype, torch.float32)) ** 0.5
 

@@ -15,7 +15,15 @@ import torch
 import torch.nn.functional as F
 import transformers
 from conftest import training_arguments
-from tiny_architectures import LABELS, MODEL_TYPES, MissingDependency, forward, tiny_batch, tiny_classifier
+from tiny_architectures import (
+    LABELS,
+    MODEL_TYPES,
+    PAD_TO_MULTIPLE,
+    MissingDependency,
+    forward,
+    tiny_batch,
+    tiny_classifier,
+)
 from tiny_image_models import (
     IMAGE_MODEL_TYPES,
     OWN_TYPES,
@@ -32,7 +40,9 @@ from nlp_mixup.calibration import Temperature
 from nlp_mixup.embeddings import EmbeddingMixer
 from nlp_mixup.levels import HiddenMixer
 from nlp_mixup.mixing import Mix, mixed_cross_entropy
+from nlp_mixup.models import build_word_tokenizer
 from nlp_mixup.models.adapters import add_lora, drawn_at_random, load_adapted
+from nlp_mixup.padding import allowed_error, padding_error
 from nlp_mixup.release import folded, merge_adapters
 from nlp_mixup.vision import ImageMixupTrainer
 from nlp_mixup.vision.architectures import LAYERS, check_image_model, image_layers
@@ -56,17 +66,20 @@ padding, rows of 1 to 17 tokens and lambda from 0 to 1:
   mixup;
 - **steps**: one optimiser step at batch sizes 2, 3 and 5, finite, with the loss of labels mixed like the inputs;
 - **hidden**: the symmetry error at `mixup_level="hidden"`, where that level is allowed;
+- **padding**: the sides on which a row has the same logits alone and padded beside a longer one (to 3.5e-4 of the largest). A
+  tokenizer that pads on another side is set to one of them before training and scoring; a type without any is refused there,
+  unless nothing is padded, as with batches of one row or rows of one length;
 - **temperature folds into**: the layer into which `nlp_mixup.release.fold_temperature` folds T = 1.7 so that the logits are
   logits / T to within rounding, with right and left padding;
 - **LoRA**: two steps with adapters (`lora_rank`) on the encoder alone, saved, loaded beside another random head and merged: the
   logits are those that were trained. Named is what was trained whole and saved with the adapters.
 
 Errors are given as the power of ten above them; `0` is exactly zero. **{proven} types are proven** (errors below 1e-5), {refused}
-refused. `mixup_level="sentence"` interpolates logits and needs nothing from the architecture. `mra` ran without its CUDA
-kernel, that is, without its attention.
+refused; {padless} of the proven are exact on no side of padding. `mixup_level="sentence"` interpolates logits and needs nothing from
+the architecture. `mra` ran without its CUDA kernel, that is, without its attention.
 
-| type | verdict | symmetry | lambda 1 | lambda 0 | partner | steps | hidden | temperature folds into | LoRA |
-|---|---|---|---|---|---|---|---|---|---|
+| type | verdict | symmetry | lambda 1 | lambda 0 | partner | steps | hidden | padding | temperature folds into | LoRA |
+|---|---|---|---|---|---|---|---|---|---|---|
 """
 IMAGE_HEADER = """
 ## Images
@@ -233,6 +246,25 @@ def lora_modules(model_type: str) -> str:
     return ", ".join(f"`{name}`" for name in sorted({*names}))
 
 
+def exact_padding(model) -> str:
+    """The sides on which a row has the same logits alone and padded, by the library's own measure."""
+    multiple = PAD_TO_MULTIPLE.get(model.config.model_type, 1)
+    sides = []
+    for side in ("right", "left"):
+        batch = tiny_batch(model, [8, 16], side)
+        rows = [
+            {"input_ids": ids[mask == 1].tolist()}
+            for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)
+        ]
+        tokenizer = build_word_tokenizer(["word"])
+        tokenizer.pad_token = tokenizer.unk_token  # whose id is PAD
+        tokenizer.padding_side, tokenizer.model_input_names = side, ["input_ids", "attention_mask"]
+        pad = {"pad_to_multiple_of": multiple, "return_tensors": "pt"}
+        if padding_error(model, lambda rows: tokenizer.pad(rows, **pad), rows) < allowed_error(model):  # noqa: B023
+            sides.append(side)
+    return ", ".join(sides) or "**none**"
+
+
 def power(error: float) -> str:
     """The power of ten above an error; its digits are the machine's."""
     if error == 0:
@@ -245,7 +277,7 @@ def verdicts(page: str) -> list[str]:
     lines = []
     for line in page.splitlines():
         cells = line.split("|")
-        lines.append("|".join(cells[:3] + cells[6:8] + cells[9:]) if len(cells) == 12 else line)
+        lines.append("|".join(cells[:3] + cells[6:8] + cells[9:]) if len(cells) == 13 else line)
     return lines
 
 
@@ -256,8 +288,8 @@ def row_of(model_type: str) -> tuple[bool, str]:
     except MissingDependency as error:
         reason = str(error).split(":")[1].split("\n")[0].strip().split(" but ")[0]
         if model_type not in REFUSED:
-            return False, f"| {model_type} | **not refused, not built** | | | | | | | | |"
-        return False, f"| {model_type} | refused: {reason} | | | | | | | | |"
+            return False, f"| {model_type} | **not refused, not built** | | | | | | | | | |"
+        return False, f"| {model_type} | refused: {reason} | | | | | | | | | |"
     check_mixable(model.config)
     errors = [embedding_errors(model, side) for side in ("right", "left")]
     worst = {name: max(error[name] for error in errors) for name in errors[0]}
@@ -268,6 +300,7 @@ def row_of(model_type: str) -> tuple[bool, str]:
     proven = exact and partner and steps and (hidden is None or hidden < TOLERANCE)
     cells = [power(worst[name]) for name in ("symmetry", "lam1", "lam0")]
     cells += ["yes" if partner else "no", "yes" if steps else "no", "" if hidden is None else power(hidden)]
+    cells.append(exact_padding(tiny_classifier(model_type)))
     cells += [f"`{folding_head(tiny_classifier(model_type))}`", lora_modules(model_type)]
     return proven, f"| {model_type} | {'proven' if proven else '**not proven**'} | {' | '.join(cells)} |"
 
@@ -397,7 +430,8 @@ def main() -> None:
     torch.set_num_threads(1)
     texts = measured_rows(MODEL_TYPES, row_of)
     images = measured_rows([*IMAGE_MODEL_TYPES, *OWN_TYPES], image_row_of)
-    page = table(HEADER, texts, total=len(texts), version=transformers.__version__)
+    padless = sum("| **none** |" in row for _, row in texts)
+    page = table(HEADER, texts, total=len(texts), version=transformers.__version__, padless=padless)
     page += table(IMAGE_HEADER, images, total=len(IMAGE_MODEL_TYPES), own=len(OWN_TYPES))
     wrong = [row for is_proven, row in texts + images if not is_proven and "| refused: " not in row]
     print("\n".join(wrong))

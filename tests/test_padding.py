@@ -1,6 +1,7 @@
 """Where padding changes a row's logits, another side is chosen or the model is refused: no number depends on the batch size."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from conftest import tiny_dataset, tiny_model, training_arguments
 from datasets import Dataset
 from run_folders import write_run
-from tiny_architectures import tiny_classifier
+from tiny_architectures import PAD, tiny_classifier
 from transformers import AutoTokenizer, DataCollatorWithPadding, PerceiverConfig, PerceiverForSequenceClassification
 
 from nlp_mixup import MixupTrainer
@@ -55,6 +56,14 @@ def tokenizer_of(side):
     return tokenizer
 
 
+def tokenizer_of_tiny(side):
+    """One whose padding id is that of `tiny_classifier`."""
+    tokenizer = tokenizer_of(side)
+    tokenizer.pad_token = tokenizer.unk_token
+    assert tokenizer.pad_token_id == PAD
+    return tokenizer
+
+
 def model_of(model_type, tokenizer, **settings):
     return tiny_model(model_type, vocab_size=len(tokenizer), pad_token_id=tokenizer.pad_token_id, **settings)
 
@@ -85,7 +94,7 @@ def test_evaluate_gives_the_numbers_of_one_row_at_a_time_whatever_the_tokenizers
 
 
 def test_xlnet_is_padded_on_the_left_where_its_tokenizer_says_right():
-    tokenizer = tokenizer_of("right")
+    tokenizer = tokenizer_of_tiny("right")
     model = tiny_classifier("xlnet")
     change = settle_padding(model, DataCollatorWithPadding(tokenizer), made_up_rows(tokenizer), tokenizer)
     assert "padded on the left, not on the right" in change
@@ -95,10 +104,15 @@ def test_xlnet_is_padded_on_the_left_where_its_tokenizer_says_right():
 @pytest.mark.parametrize("model_type", NEVER)
 def test_a_model_that_errs_on_any_padding_is_refused_by_name(model_type):
     for side in ("right", "left"):
-        tokenizer, model = tokenizer_of(side), tiny_classifier(model_type)
+        tokenizer, model = tokenizer_of_tiny(side), tiny_classifier(model_type)
         with pytest.raises(ValueError, match=rf"{type(model).__name__} gives a row other logits .*whichever side"):
             settle_padding(model, DataCollatorWithPadding(tokenizer), made_up_rows(tokenizer), tokenizer)
         assert tokenizer.padding_side == side
+
+
+def test_the_table_of_architectures_names_the_types_that_are_exact_on_no_side():
+    page = (Path(__file__).parents[1] / "docs" / "architectures.md").read_text()
+    assert sorted(line.split("|")[1].strip() for line in page.splitlines() if "| **none** |" in line) == sorted(NEVER)
 
 
 def test_rows_of_one_length_need_no_padding_and_any_model_takes_them():
