@@ -7,7 +7,7 @@ One place for the sentences of the doctor, the training run, the report and the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -352,6 +352,35 @@ def arm_words(arm: Arm) -> str:
             f"temperature ({_limits(arm.rival, told)})."
         )
     return " ".join(sentences)
+
+
+def equal_epochs_line(
+    arm: str, baseline: str, chosen: tuple[list[Any], list[Any]], ece: Mapping[float, float], last: Measured
+) -> str:
+    """What is left of a difference in ECE after equally many epochs, where the arms chose weights of different ones.
+
+    Example:
+        >>> from nlp_mixup.calibration import Interval
+        >>> equal_epochs_line("mixup", "no_mixup", ([3.0], [4.0]), {1.0: -0.03, 2.0: -0.04}, Interval(-0.04, -0.06, -0.02))
+        'Compared are epoch 3 of mixup and epoch 4 of no_mixup; at equal epochs its ECE on validation differs by -.040 to -.030 (epoch 1 to 2), at the last by -.040 (-.060 to -.020).'
+    """
+    names = [f"epoch {epochs_of(found) or 'unknown'}" for found in chosen]
+    epochs = sorted(ece)
+    return (
+        f"Compared are {names[0]} of {arm} and {names[1]} of {baseline}; at equal epochs its ECE on validation differs by "
+        f"{short(min(ece.values()))} to {short(max(ece.values()))} (epoch {epochs[0]:g} to {epochs[-1]:g}), at the last by "
+        f"{short(last.value)} ({_limits(last)})."
+    )
+
+
+def epochs_of(found: Iterable[float | None]) -> str:
+    """Epochs that several seeds chose: one, or the first and the last.
+
+    >>> epochs_of([4.0, 3.0]), epochs_of([4.0]), epochs_of([None])
+    ('3 to 4', '4', '')
+    """
+    known = sorted({epoch for epoch in found if epoch is not None})
+    return "" if not known else f"{known[0]:g}" if len(known) == 1 else f"{known[0]:g} to {known[-1]:g}"
 
 
 def _state(arm: Arm) -> str:

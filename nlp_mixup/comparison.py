@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from nlp_mixup.advice import Arm, arm_words
+from nlp_mixup.advice import Arm, arm_words, equal_epochs_line
 from nlp_mixup.arguments import BASELINE, DataArguments, MixupTrainingArguments, ModelArguments
 from nlp_mixup.calibration import Interval
 from nlp_mixup.calibration.floor import short
-from nlp_mixup.calibration.intervals import corrected_interval, direction
+from nlp_mixup.calibration.intervals import MIN_ROWS_FOR_DIRECTION, corrected_interval, differences_of_rows, direction
+from nlp_mixup.calibration.resampling import RowScores, scores_of_rows
 from nlp_mixup.results import FREE_SETTINGS, PLACES, Results, StoredRun
 from nlp_mixup.scoring import RAW, RESAMPLED, TEMPERATURE
 
@@ -86,6 +87,23 @@ class Sweep:
         return f"{self.setting} {self.values[self.chosen]:g}, the arm {self.chosen}, by the lowest mean NLL of {tried}."
 
 
+@dataclass(frozen=True)
+class EqualEpochs:
+    """An arm minus no_mixup after equally many epochs, on the validation rows.
+
+    Attributes:
+        chosen: the epochs that the seeds of the arm and those of no_mixup chose.
+        ece: epoch -> mean difference in ECE.
+        last: differences at the last of them, with their intervals: accuracy, ece, oe and gap.
+        nll: the mean difference in NLL there.
+    """
+
+    chosen: tuple[list[Any], list[Any]]
+    ece: dict[float, float]
+    last: dict[str, Estimate]
+    nll: float
+
+
 class Comparison:
     """The numbers of a report.
 
@@ -105,6 +123,7 @@ class Comparison:
         self.results = results
         self.split = results.split
         self.n = int(results.all_runs[0].metrics["rows"][-1]["n"])
+        self._equal_epochs: dict[str, EqualEpochs | None] = {}
         self._draws = {run.folder: run.arrays("resamples.npz") for run in results.all_runs}
 
     def seeds(self, arm: str, calibration: str = RAW) -> list[int]:
@@ -173,6 +192,59 @@ class Comparison:
         draws = self._draws[run.folder][f"{self.split}-{calibration}"][:, RESAMPLED.index(name)]
         return value, draws.astype(np.float64), run.metrics["bias"][self.split][calibration].get(name)
 
+    def equal_epochs(self, arm: str) -> EqualEpochs | None:
+        """The arm minus no_mixup after equally many epochs, on validation; None where both chose the same, or stored none.
+
+        Weights that each arm chooses for itself differ in how long they were trained, which moves calibration by itself.
+        """
+        if arm not in self._equal_epochs:
+            self._equal_epochs[arm] = self._measure_equal_epochs(arm)
+        return self._equal_epochs[arm]
+
+    def _measure_equal_epochs(self, arm: str) -> EqualEpochs | None:
+        runs = self.results.runs
+        pairs = [(runs[arm][seed], runs[BASELINE][seed]) for seed in self.seeds(arm) if seed in runs[BASELINE]]
+        if not pairs or all(one.epoch == other.epoch for one, other in pairs):
+            return None
+        of_epoch: dict[float, list[tuple[RowScores, RowScores, float]]] = {}
+        for one, other in pairs:
+            (first, nll), (second, other_nll) = self._epochs(one), self._epochs(other)
+            for epoch in first.keys() & second.keys():
+                of_epoch.setdefault(epoch, []).append((first[epoch], second[epoch], nll[epoch] - other_nll[epoch]))
+        common = sorted(epoch for epoch, found in of_epoch.items() if len(found) == len(pairs))
+        if not common:
+            return None
+        ece = {
+            epoch: float(np.mean([scores_of_rows(a)["ece"] - scores_of_rows(b)["ece"] for a, b, _ in of_epoch[epoch]]))
+            for epoch in common
+        }
+        last = of_epoch[common[-1]]
+        differences = [differences_of_rows(a, b) for a, b, _ in last]
+        n = len(last[0][0].correct)
+        return EqualEpochs(
+            chosen=(sorted({one.epoch for one, _ in pairs}), sorted({other.epoch for _, other in pairs})),
+            ece=ece,
+            last={
+                name: _over_seeds([found[name] for found in differences], n)
+                for name in ("accuracy", "ece", "oe", "gap")
+            },
+            nll=float(np.mean([change for _, _, change in last])),
+        )
+
+    def _epochs(self, run: StoredRun) -> tuple[dict[float, RowScores], dict[float, float]]:
+        """The validation rows after each whole epoch, and their NLL."""
+        history, stored = run.history(), run.folder / "epochs.npz"
+        if not stored.is_file():
+            return {}, {}
+        arrays = run.arrays("epochs.npz")
+        n_bins = run.metrics["rows"][0]["n_bins"]
+        whole = [(i, r) for i, r in enumerate(history[: len(arrays["correct"])]) if float(r["epoch"]).is_integer()]
+        rows = {
+            r["epoch"]: RowScores.from_confidence(arrays["confidence"][i], arrays["correct"][i], n_bins=n_bins)
+            for i, r in whole
+        }
+        return rows, {r["epoch"]: r["nll"] for _, r in whole}
+
     def sweeps(self) -> list[Sweep]:
         """Arms whose settings differ in one positive number, each sweep with at least two."""
         settings = {arm: _telling(next(iter(by_seed.values()))) for arm, by_seed in self.results.runs.items()}
@@ -218,6 +290,13 @@ class Comparison:
         return self.mean(arm, calibration, "ece")[0] > self.mean(arm, calibration, "ece_floor_high")[0]
 
 
+def _over_seeds(found: list[Interval], rows: int) -> Estimate:
+    """Paired differences of several seeds over the same rows: their mean, and the mean of their limits or the t interval."""
+    low, high = (float(np.mean([getattr(each, end) for each in found])) for end in ("low", "high"))
+    values = np.array([each.value for each in found])
+    return wider(values, Interval(float(values.mean()), low, high), rows=rows)
+
+
 def wider(values: np.ndarray, over_rows: Interval, *, rows: int | None = None) -> Estimate:
     """The mean of the seeds' values, with the wider of the t interval over seeds and the interval over rows.
 
@@ -241,7 +320,7 @@ def verdict(comparison: Comparison, arm: str) -> str:
     changes = {name: comparison.difference(arm, RAW, name) for name in ("accuracy", "nll", "ece", "gap")}
     scores = {name: comparison.mean(arm, RAW, name)[0] for name in ("ece", "ece_floor_high")}
     has_temperature = bool(comparison.seeds(arm, TEMPERATURE))
-    return arm_words(
+    words = arm_words(
         Arm(
             name=arm,
             baseline=BASELINE,
@@ -254,6 +333,10 @@ def verdict(comparison: Comparison, arm: str) -> str:
             rival=comparison.difference(arm, TEMPERATURE, "nll") if has_temperature and arm != BASELINE else None,
         )
     )
+    equal = comparison.equal_epochs(arm) if comparison.n >= MIN_ROWS_FOR_DIRECTION else None
+    if equal is None:
+        return words
+    return f"{words} {equal_epochs_line(arm, BASELINE, equal.chosen, equal.ece, equal.last['ece'])}"
 
 
 def _telling(run: StoredRun) -> dict[str, Any]:

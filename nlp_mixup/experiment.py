@@ -234,6 +234,7 @@ class Run:
         # A pickle of the arguments, which arguments.yaml replaces.
         (self.folder / "model" / "training_args.bin").unlink(missing_ok=True)
         named = {"arm": self.arm, "seed": self.seed, "selection": _selection(self.arguments.training)}
+        named["epoch"] = _chosen_epoch(trainer)
         scored = score_run(predictions, ood_logits, n_bins=self.arguments.evaluation.n_bins)
         write_run(
             self.folder,
@@ -452,6 +453,14 @@ def _is_complete(checkpoint: Path) -> bool:
 def _logits_alone(logits, labels):
     """T5 and BART return hidden states beside the logits, which would all be gathered and kept."""
     return logits[0] if isinstance(logits, tuple) else logits
+
+
+def _chosen_epoch(trainer: Trainer) -> float:
+    """The epoch whose weights are scored: the best by the rule, or the last."""
+    state = trainer.state
+    step = state.best_global_step if trainer.args.load_best_model_at_end else None
+    epochs = [record["epoch"] for record in state.log_history if "eval_loss" in record and record["step"] == step]
+    return round(float(epochs[0] if epochs else state.epoch or 0), 6)
 
 
 def _selection(args) -> str:

@@ -18,7 +18,14 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from nlp_mixup.advice import disagreement_line, disagreements_line, run_disagreement, run_standing, temperature_line
+from nlp_mixup.advice import (
+    disagreement_line,
+    disagreements_line,
+    epochs_of,
+    run_disagreement,
+    run_standing,
+    temperature_line,
+)
 from nlp_mixup.arguments import BASELINE, row_sources
 from nlp_mixup.calibration import Temperature
 from nlp_mixup.calibration.floor import short
@@ -115,6 +122,7 @@ def write_report(output_dir: Path) -> Path:
         "scores": scores,
         "changes": changes,
         "foreign": foreign,
+        "equal": equal_epochs_grid(comparison),
         "skipped": [*results.skipped, *notes],
         "differing": {arm: _settings_line(comparison.differing(arm)) for arm in results.runs},
         "figures": {
@@ -188,13 +196,14 @@ def score_grid(comparison: Comparison) -> Grid:
             seeds = comparison.seeds(arm, calibration)
             name = arm if calibration == RAW else f"{arm} + temperature"
             if not seeds:
-                rows.append([name, "0", *["" for _ in [*SCORES, *foreign]], ""])
+                rows.append([name, "0", "", *["" for _ in [*SCORES, *foreign]], ""])
                 continue
             cells = [_mean_cell(comparison, arm, calibration, key) for key in SCORES.values()]
             cells += [_mean_cell(comparison, arm, calibration, f"auroc_msp_{ood}") for ood in foreign]
             temperature = _mean_cell(comparison, arm, calibration, "temperature") if calibration == TEMPERATURE else ""
-            rows.append([name, str(len(seeds)), *cells, temperature])
-    return Grid(["arm", "seeds", *SCORES, *[f"AUROC {name}" for name in foreign], "T"], rows)
+            epoch = epochs_of(comparison.results.runs[arm][seed].epoch for seed in seeds)
+            rows.append([name, str(len(seeds)), epoch, *cells, temperature])
+    return Grid(["arm", "seeds", "epoch", *SCORES, *[f"AUROC {name}" for name in foreign], "T"], rows)
 
 
 def change_grid(comparison: Comparison) -> Grid:
@@ -216,6 +225,27 @@ def change_grid(comparison: Comparison) -> Grid:
         ]
         rows.append([*names, *[_change_cell(estimate) for estimate in estimates]])
     return Grid(["arm", "minus", *[CHANGES[name] for name in DIFFERENCES]], rows, frozenset(strong))
+
+
+def equal_epochs_grid(comparison: Comparison) -> Grid | None:
+    """The differences to no_mixup after equally many epochs, on validation; None where all arms chose the same epochs."""
+    rows: list[list[str]] = []
+    strong: set[tuple[int, int]] = set()
+    for arm in comparison.results.runs:
+        found = comparison.equal_epochs(arm) if arm != BASELINE else None
+        if found is None:
+            continue
+        accuracy, ece, gap = (found.last[name] for name in ("accuracy", "ece", "gap"))
+        strong |= {(len(rows), column) for column, e in ((4, accuracy), (6, ece), (7, gap)) if e.sign}
+        over = f"{_decimal(min(found.ece.values()), '+')} to {_decimal(max(found.ece.values()), '+')}"
+        rows.append(
+            [
+                *(arm, epochs_of(found.chosen[0]), epochs_of(found.chosen[1]), f"{max(found.ece):g}"),
+                *(_change_cell(accuracy), _decimal(found.nll, "+"), _change_cell(ece), _change_cell(gap), over),
+            ]
+        )
+    header = ["arm", "chosen", f"chosen by {BASELINE}", "equal epoch", "accuracy", "NLL", "ECE", "gap"]
+    return Grid([*header, "ECE, over all equal epochs"], rows, frozenset(strong)) if rows else None
 
 
 def ood_grid(comparison: Comparison) -> Grid | None:
@@ -257,7 +287,10 @@ def _print(comparison: Comparison, scores: Grid, verdicts: dict[str, str]) -> No
     results = comparison.results
     row = results.all_runs[0].metrics["rows"][-1]
     seeds = sorted({run.seed for run in results.all_runs})
-    kept = [0, *(scores.header.index(name) for name in SCORES if name != "Brier")]  # what a terminal has room for
+    kept = [
+        0,
+        *(scores.header.index(name) for name in ("epoch", *SCORES) if name != "Brier"),
+    ]  # what a terminal has room for
     grid = Grid([scores.header[c] for c in kept], [[row[c] for c in kept] for row in scores.rows])
     _print_grid(grid, f"{results.split}, n = {row['n']}, seeds {', '.join(map(str, seeds))}")
     _print_conventions(row)

@@ -36,7 +36,20 @@ SHARED_SETTINGS = {field.name for field in fields(DataArguments)} | {"n_bins"}
 # Where the rows lie: may differ from machine to machine, since digests tell whether they are the same rows.
 PLACES = {"dataset_name", "train_file", "validation_file", "test_file", "ood_files", "glove_file"}
 COLUMNS = (
-    *("arm", "seed", "split", "calibration", "temperature", "selection", "n", "n_bins", "accuracy", "nll", "brier"),
+    *(
+        "arm",
+        "seed",
+        "split",
+        "calibration",
+        "temperature",
+        "selection",
+        "epoch",
+        "n",
+        "n_bins",
+        "accuracy",
+        "nll",
+        "brier",
+    ),
     *("ece", "ece_floor", "ece_floor_low", "ece_floor_high", "oe", "mce", "gap", "confidence"),
 )
 
@@ -70,6 +83,11 @@ class StoredRun:
     def last_split(self) -> str:
         """``test``, or ``validation`` where there is no test split."""
         return self.metrics["rows"][-1]["split"]
+
+    @property
+    def epoch(self) -> float | None:
+        """The epoch whose weights were scored; None of a run that did not store it."""
+        return self.metrics["rows"][0].get("epoch")
 
     def row(self, split: str, calibration: str) -> dict[str, Any] | None:
         """The scores of a split, ``raw`` or after ``temperature``; None where no temperature could be fitted."""
@@ -164,7 +182,7 @@ def write_run(
 
     Args:
         folder: OUT/<arm>/seed-<s>.
-        named: ``arm``, ``seed`` and ``selection``, the rule that chose the weights.
+        named: ``arm``, ``seed``, ``selection``, the rule that chose the weights, and ``epoch``, the one it chose.
         predictions: logits and labels of each split.
         ood_logits: logits of each out-of-distribution set.
         resamples, confidence, metrics: as `nlp_mixup.scoring.score_run` returns them.

@@ -26,7 +26,7 @@ def planted(seed, *, sharpness, n=200, k=3, labels_seed=7):
     return splits
 
 
-def store_run(output_dir, arm, seed, splits, *, settings=None, selection="last epoch", ood=None):
+def store_run(output_dir, arm, seed, splits, *, settings=None, selection="last epoch", ood=None, epoch=3.0):
     """OUT/<arm>/seed-<s> as `nlp_mixup.experiment.Run` leaves it."""
     folder = output_dir / arm / f"seed-{seed}"
     k = splits["test"][0].shape[1]
@@ -45,7 +45,7 @@ def store_run(output_dir, arm, seed, splits, *, settings=None, selection="last e
     metrics = scored.metrics | {"label_names": [f"class {i}" for i in range(k)], "train_runtime": 1.0}
     write_run(
         folder,
-        {"arm": arm, "seed": seed, "selection": selection},
+        {"arm": arm, "seed": seed, "selection": selection, "epoch": epoch},
         splits,
         ood,
         scored.resamples,

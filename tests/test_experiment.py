@@ -90,6 +90,7 @@ def test_train_leaves_the_whole_results_folder(recipe, tmp_path, capsys):
 
     history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     assert [record["epoch"] for record in history] == [1, 2, 3]
+    assert {row["epoch"] for row in rows.values()} == {3}
     assert history[-1]["ece"] == pytest.approx(rows["validation"]["ece"])
     epochs = np.load(run / "epochs.npz")
     assert epochs["confidence"].shape == epochs["correct"].shape == (3, 60)
@@ -103,6 +104,18 @@ def test_train_leaves_the_whole_results_folder(recipe, tmp_path, capsys):
     logits = model(**tokenizer(list(texts), padding=True, return_tensors="pt")).logits.detach().numpy()
     np.testing.assert_allclose(logits, np.load(run / "logits-test.npz")["logits"], atol=1e-5)
     assert not (run / "model" / "training_args.bin").exists()
+
+
+def test_the_epoch_whose_weights_are_scored_is_named(recipe, tmp_path):
+    """With a learning rate that overfits at once, the best validation NLL is not the last epoch's."""
+    flags = ["--load_best_model_at_end", "true", "--metric_for_best_model", "nll", "--learning_rate", "0.1"]
+    cli.main(["train", str(recipe), "--arm", "no_mixup", *flags])
+    run = tmp_path / "out" / "no_mixup" / "seed-0"
+    history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    best = min(history, key=lambda record: record["nll"])
+    row = json.loads((run / "metrics.json").read_text())["rows"][0]
+    assert best["epoch"] < 3
+    assert (row["epoch"], row["nll"]) == (best["epoch"], pytest.approx(best["nll"]))
 
 
 def test_a_run_starts_again_from_its_own_arguments(recipe, tmp_path):

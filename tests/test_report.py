@@ -20,7 +20,7 @@ from nlp_mixup.calibration import diagnose
 from nlp_mixup.comparison import Comparison
 from nlp_mixup.comparison_figures import HOW_TO_READ
 from nlp_mixup.report import FIGURES, escape_markdown, print_run, score_grid, write_report
-from nlp_mixup.results import read_results
+from nlp_mixup.results import read_results, write_npz
 
 HOSTILE = "]]></script><img src=x onerror=alert(1)> | `x` [a](javascript:b)\n# h"
 
@@ -218,3 +218,43 @@ def test_a_run_says_of_itself_what_the_doctor_would(tmp_path, capsys):
     said = advice(found)[0].split(" With ")[0]
     assert "The gap hints at over-confidence" in said
     assert f"test: {said}" in printed
+
+
+def test_arms_that_chose_different_epochs_are_compared_at_equal_ones_too(tmp_path, capsys):
+    """By hand: 600 rows, all in one bin, so that ECE is |confidence - accuracy|; mixup chose epoch 1, no_mixup epoch 3."""
+    claims = {"no_mixup": (0.86, 0.90, 0.92), "mixup": (0.83, 0.86, 0.89)}  # all of (13/15, 14/15] or of (12/15, 13/15]
+    correct = np.arange(600) % 5 > 0  # accuracy .8
+    for arm, chosen in (("no_mixup", 3.0), ("mixup", 1.0)):
+        folder = store_run(
+            tmp_path,
+            arm,
+            0,
+            planted(0, sharpness=2.0, n=600),
+            settings={"mixup_alpha": 0},
+            selection="best",
+            epoch=chosen,
+        )
+        confidence = np.tile(np.array(claims[arm], np.float32)[:, None], (1, 600))
+        write_npz(folder / "epochs.npz", confidence=confidence, correct=np.tile(correct, (3, 1)))
+        history = [
+            {"epoch": float(e), "step": e, "gap": 0.0, "nll": 0.5 + 0.1 * e * (arm == "no_mixup")} for e in (1, 2, 3)
+        ]
+        (folder / "history.jsonl").write_text("".join(json.dumps(record) + "\n" for record in history))
+    comparison = Comparison(read_results(tmp_path))
+    found = comparison.equal_epochs("mixup")
+    assert found.ece == pytest.approx({1.0: -0.03, 2.0: -0.04, 3.0: -0.03}, abs=1e-6)
+    assert found.nll == pytest.approx(-0.3)
+    assert found.last["accuracy"].value == 0
+    write_report(tmp_path)
+    printed = capsys.readouterr().out
+    told = "Compared are epoch 1 of mixup and epoch 3 of no_mixup; at equal epochs its ECE on validation differs by -.040 to -.030"
+    assert told in printed
+    grid = score_grid(comparison)
+    column = grid.header.index("epoch")
+    assert {row[0]: row[column] for row in grid.rows}["mixup"] == "1"
+    markdown = (tmp_path / "report.md").read_text()
+    assert "## Differences at equal epochs" in markdown
+    assert "| mixup | 1 | 3 | 3 | .000 (.000 to .000) | -.300 | **-.030 (" in markdown
+    assert "-.040 to -.030" in (tmp_path / "report.html").read_text()
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "results.csv").read_text())))
+    assert {(row["arm"], row["epoch"]) for row in rows} == {("no_mixup", "3.0"), ("mixup", "1.0")}
