@@ -13,7 +13,7 @@ from huggingface_hub import CommitInfo, HfApi
 from transformers import Trainer
 from transformers.utils import logging
 
-from nlp_mixup.watch import random_streams_kept
+from nlp_mixup.watch import first_batch
 
 if TYPE_CHECKING:
     from nlp_mixup.record import RunRecord
@@ -218,8 +218,7 @@ class PushMixin(_Base):
         dataset = self._held_out()
         if dataset is None:
             return None
-        with random_streams_kept(self.args.device):
-            batch = self._prepare_inputs(next(iter(self.get_test_dataloader(dataset))))
+        batch = self._prepare_inputs(first_batch(self, dataset))
         return {name: value for name, value in batch.items() if name not in ("labels", "label")}
 
     def _evaluation_logits(self) -> tuple[Any, Any]:

@@ -314,7 +314,7 @@ def _label_column(dataset: Any, name: str) -> pa.ChunkedArray | pa.Array | None:
             return None
     features = getattr(dataset, "features", None) or {}
     # A transform made on the fly may make labels of what stands in the column.
-    if name not in features or not hasattr(dataset, "with_format") or dataset.format.get("type") == "custom":
+    if name not in features or not hasattr(dataset, "format") or dataset.format["type"] == "custom":
         return None
     return dataset.select_columns(name).with_format("arrow")[:][name]
 

@@ -14,9 +14,7 @@ import torch.nn.functional as F
 from datasets import Dataset
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import IterableDataset
 from transformers import PreTrainedModel, Trainer
-from transformers.trainer_utils import has_length
 from transformers.utils import logging
 
 from nlp_mixup.architectures import encoder_layers
@@ -38,7 +36,7 @@ from nlp_mixup.refusals import (
     logits_of,
 )
 from nlp_mixup.search import SearchMixin
-from nlp_mixup.watch import TrainingWatch, clean_sample, random_streams_kept
+from nlp_mixup.watch import TrainingWatch, can_be_indexed, clean_sample, first_batch, random_streams_kept
 
 logger = logging.get_logger(__name__)
 
@@ -478,12 +476,11 @@ class MixupMixin(SearchMixin, PushMixin, _Base):
         """Of data sets that declare no labels; a stream is not opened for it."""
         sets = self.eval_dataset if isinstance(self.eval_dataset, dict) else {"": self.eval_dataset}
         for rows in sets.values():
-            if rows is None or isinstance(rows, IterableDataset) or hasattr(rows, "features") or not has_length(rows):
+            if rows is None or hasattr(rows, "features") or not can_be_indexed(rows):
                 continue
-            with random_streams_kept(self.args.device):
-                first: dict[str, Tensor] = next(iter(self.get_test_dataloader(rows)), {})
-            if "labels" in first:
-                check_batch_labels(first["labels"], self.model.config.num_labels)
+            batch = first_batch(self, rows)
+            if "labels" in batch:
+                check_batch_labels(batch["labels"], self.model.config.num_labels)
 
     def _check_model(self) -> None:
         check_classifier(self.model)

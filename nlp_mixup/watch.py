@@ -6,14 +6,15 @@ Reading rows for it leaves no trace in the run: neither a random stream nor a lo
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.utils.data import IterableDataset, Subset
-from transformers import TrainerCallback
+from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import has_length
 
 if TYPE_CHECKING:
@@ -57,7 +58,29 @@ def clean_sample(rows: Any) -> Any:
     >>> [sample["row"] for sample in clean_sample([{"row": index} for index in range(4)])]
     [2, 0, 1, 3]
     """
-    indices = np.random.default_rng(0).permutation(len(rows))[:CLEAN_SAMPLE].tolist()
+    return _rows_at(rows, np.random.default_rng(0).permutation(len(rows))[:CLEAN_SAMPLE].tolist())
+
+
+def first_batch(trainer: Trainer, rows: Any) -> dict[str, Tensor]:
+    """The first evaluation batch of a data set, as the trainer makes it, without a trace in the run; empty without rows."""
+    with random_streams_kept(trainer.args.device):
+        if not can_be_indexed(rows):
+            return next(iter(trainer.get_test_dataloader(rows)), {})
+        # Read to the end: accelerate would count a loader that is left half-way as being read.
+        first = _rows_at(rows, range(min(len(rows), trainer.args.eval_batch_size)))
+        return next(iter(list(trainer.get_test_dataloader(first))), {})
+
+
+def can_be_indexed(rows: Any) -> bool:
+    """Whether a data set has rows to choose from, which a stream has not, though it may know its length.
+
+    >>> can_be_indexed([{"label": 0}])
+    True
+    """
+    return has_length(rows) and not isinstance(rows, IterableDataset)
+
+
+def _rows_at(rows: Any, indices: Sequence[int]) -> Any:
     # A table of datasets stays one, so that its unused columns go.
     return rows.select(indices) if hasattr(rows, "select") else Subset(rows, indices)
 
@@ -73,7 +96,7 @@ class TrainingWatch(TrainerCallback):
 
     def on_epoch_end(self, args, state, control, **kwargs):
         rows = self._trainer.train_dataset
-        if args.logging_strategy != "no" and has_length(rows) and not isinstance(rows, IterableDataset):
+        if args.logging_strategy != "no" and can_be_indexed(rows):
             should_log = control.should_log
             self._trainer.log({"clean_loss": self._trainer.clean_loss()})
             control.should_log = should_log  # logging resets it, and the epoch's own entry would be lost

@@ -53,6 +53,20 @@ def recipe(tmp_path, monkeypatch):
     return path
 
 
+def test_workers_that_stay_score_the_validation_rows(recipe, tmp_path):
+    """The epochs' scores, by which one is chosen: the last epoch's are those of the stored validation logits."""
+    workers = ["--dataloader_num_workers", "1", "--dataloader_persistent_workers", "true"]
+    cli.main(["train", str(recipe), "--noise_samples", "0", *workers])
+    run = tmp_path / "out" / "mixup" / "seed-0"
+    history = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
+    rows = json.loads((run / "metrics.json").read_text())["rows"]
+    (scored,) = (row for row in rows if row["split"] == "validation" and row["calibration"] == "raw")
+    assert len(history) == 3
+    assert history[-1]["loss"] == pytest.approx(scored["nll"], abs=1e-5)
+    for score in ("accuracy", "nll", "ece", "confidence"):
+        assert history[-1][score] == pytest.approx(scored[score], abs=1e-5)
+
+
 def test_train_leaves_the_whole_results_folder(recipe, tmp_path, capsys):
     cli.main(["train", str(recipe)])
     run = tmp_path / "out" / "mixup" / "seed-0"

@@ -205,6 +205,14 @@ def test_swapped_names_of_classes_are_refused(tmp_path):
     assert build(tmp_path, model=model("positive", "negative"), data=fixed).train().global_step == 1
 
 
+def test_a_stream_is_judged_by_what_it_declares(tmp_path):
+    model = tiny_model(num_labels=2, id2label={0: "positive", 1: "negative"})
+    with pytest.raises(ValueError, match="train_dataset numbers the class 'negative' 0"):
+        build(tmp_path, model=model, data=named(["negative", "positive"]).to_iterable_dataset())
+    rows = named(["positive", "negative"]).to_iterable_dataset()
+    assert build(tmp_path, model=model, data=rows, eval_dataset=rows, eval_strategy="steps", eval_steps=1).train()
+
+
 def test_names_that_do_not_contradict_pass(tmp_path, caplog):
     def warnings_of(data, *names):
         caplog.clear()
