@@ -46,10 +46,11 @@ ARROWS = {
     "recipe": {"arguments"},
     "trainer": {
         *("arguments", "embeddings", "levels", "pairing", "mixing", "architectures"),
-        *("publishing", "refusals", "search", "watch", "padding"),
+        *("evaluation", "publishing", "refusals", "search", "watch", "padding"),
     },
     "refusals": {"arguments", "calibration"},
     "search": {"arguments"},
+    "evaluation": {"refusals", "watch"},
     "watch": {"trainer"},  # for a type's name
     "padding": {"release"},
     "lengths": set(),
