@@ -300,7 +300,7 @@ def test_a_config_without_a_pad_token_id_is_mixed(tmp_path):
     recorder = Recorder()
     trainer = MixupTrainer(
         model=copy.deepcopy(model), args=args, train_dataset=data, data_collator=PadCollator(), callbacks=[recorder],
-        processing_class=SimpleNamespace(pad_token_id=1, padding_side="right"),
+        processing_class=SimpleNamespace(pad_token_id=1),
     )  # fmt: skip
     pair, mixes = trainer.pair, []
     trainer.pair = lambda batches: mixes.append(pair(batches)) or mixes[-1]
