@@ -814,4 +814,4 @@ def test_rows_that_are_cut_are_counted(planted):
     found = evaluate(
         str(planted / "over"), DataArguments(test_file=str(planted / "test.csv"), max_length=4), DoctorArguments()
     )
-    assert "rows fill 4 tokens and may have been cut: see --max_length" in found.notes[0]
+    assert "rows fill 4 tokens and may have been cut: the model takes 64: --max_length 64." in found.notes[0]
