@@ -92,9 +92,7 @@ def name_classes(
     if classes is None or (ordered := class_order(names, classes)) is None:
         return Naming(class_of, names, False)
     if said and is_generic(classes):  # the user has said which is which; the data's names say more than LABEL_0
-        called = {
-            ordered[class_order(ordered, classes).index(name)]: label for label, name in reversed(class_of.items())
-        }
+        called = {name: label for label, name in reversed(class_of.items())}
         return Naming({label: called[name] for label, name in class_of.items()}, [called[n] for n in ordered], True)
     return Naming(class_of, ordered, True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from nlp_mixup.label_names import alike, plain, shown, typed
 from nlp_mixup.rows import shorten
@@ -188,7 +188,7 @@ def _sharing(class_of: Mapping[str, str], said: Mapping[str, Said]) -> dict[str,
 
 def _joined(shared: Mapping[str, list[str]], label_map: list[str]) -> list[str]:
     """The entries of ``label_map``, and those that put the labels of `shared` on one class."""
-    entries = {}
+    entries: dict[str, str] = {}
     for name, labels in shared.items():
         kept = min(labels, key=lambda label: label != name)
         entries |= {label: f"{label}=={name}" for label in labels if label != kept}
@@ -238,9 +238,7 @@ def _matched(names: list[str], classes: list[str]) -> dict[str | int, int]:
     return {name: index for name in names if (index := by_name(name, classes)) is not None}
 
 
-def _proposal(
-    missing: Mapping[str, str] | Mapping[str | int, str], found: Mapping[str | int, int], classes: list[str]
-) -> list[str]:
+def _proposal(missing: Mapping[Any, str], found: Mapping[str | int, int], classes: list[str]) -> list[str]:
     """``LABEL=CLASS`` for labels without a class, in order: the classes that are left, then the first class once more."""
     left = [index for index in range(len(classes)) if index not in found.values()]
     entries = []

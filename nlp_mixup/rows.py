@@ -324,8 +324,8 @@ def _json_column(records: list[dict[str, Any]], column: str, name: str) -> pa.Ar
     try:
         return pa.array(values)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError) as error:
-        if all(isinstance(value, int) for value in values):
-            large = [f"{value} in row {row}" for row, value in enumerate(values, 1) if abs(value) >= 2**63]
+        integers = ((row, value) for row, value in enumerate(values, 1) if isinstance(value, int))
+        if large := [f"{value} in row {row}" for row, value in integers if abs(value) >= 2**63]:
             raise ValueError(f"{name}: column {column!r} holds numbers beyond 64 bits: {shorten(large)}.") from error
         kinds: dict[str, str] = {}
         for row, value in enumerate(values, start=1):

@@ -163,7 +163,8 @@ def test_other_names_get_a_new_head_and_the_hint_keeps_the_old_one(tmp_path, cap
     assert "The head is new" in caplog.text
     assert not torch.isclose(model.classifier.weight, old).any()
     assert model.classifier.weight.std() < 0.05  # BERT draws its weights with .02
-    assert hint_of(caplog.text.splitlines()[-1]) == hint
+    (told,) = [record.message for record in caplog.records if "The head is new" in record.message]
+    assert hint_of(told) == hint
     caplog.clear()
     model, prepared, _ = start_from(tmp_path, tmp_path / "model", label_map=hint)
     assert "The head is new" not in caplog.text
@@ -361,6 +362,13 @@ def test_labels_out_of_range_in_any_split_are_found_before_training(tmp_path, tr
         load(tmp_path, train, validation)
     assert told in str(raised.value)
     assert str(tmp_path / ("train.csv" if 2**63 in train else "validation.csv")) in str(raised.value)
+    lines = [json.dumps({"text": "a", "label": label}) for label in train]
+    (tmp_path / "train.jsonl").write_text("\n".join(lines))
+    if 2**63 in train:
+        with pytest.raises(
+            ValueError, match=r"train.jsonl: column 'label' holds numbers beyond 64 bits: 9223372036854775808"
+        ):
+            load_text_data(DataArguments(train_file=str(tmp_path / "train.jsonl")))
     if "--label_map" in told:
         assert load(tmp_path, train, validation, label_map=hint_of(str(raised.value))).num_labels == 2
 

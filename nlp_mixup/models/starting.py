@@ -144,11 +144,11 @@ def renew_head(model: PreTrainedModel, drawn: Collection[str]) -> list[str]:
     sizes = []
     for more in (0, 1):
         config = copy.deepcopy(model.config)
-        config.num_labels = model.config.num_labels + more
+        config.num_labels = len(model.config.id2label or ()) + more
         with torch.device("meta"), torch.random.fork_rng(devices=[]):
             sizes.append({name: value.shape for name, value in type(model)(config).named_parameters()})
     renewed = [name for name, shape in sizes[0].items() if sizes[1][name] != shape and name not in drawn]
-    parameters = dict(model.named_parameters())
+    parameters: dict[str, Any] = dict(model.named_parameters())
     for owner in dict.fromkeys(name.rpartition(".")[0] for name in renewed):
         for name in renewed:
             if name.rpartition(".")[0] == owner and hasattr(parameters[name], "_is_hf_initialized"):
