@@ -19,7 +19,7 @@ from nlp_mixup import cli
 from nlp_mixup.arguments import ModelArguments
 from nlp_mixup.doctor import evaluate, parse_arguments
 from nlp_mixup.models import build_word_tokenizer
-from nlp_mixup.models.adapters import add_lora, drawn_at_random, load_adapted
+from nlp_mixup.models.adapters import add_lora, drawn_at_random, load_adapted, model_below
 from nlp_mixup.models.loading import load_tokenizer
 from nlp_mixup.push import prepare_run
 from nlp_mixup.release import merge_adapters
@@ -290,3 +290,41 @@ def test_an_adapter_that_is_switched_off_is_not_merged():
     model.disable_adapters()
     batch = tiny_batch(model, [12, 9, 7, 11])
     assert torch.equal(logits_of(merge_adapters(model), batch), logits_of(tiny_classifier("bert"), batch))
+
+
+def test_training_on_from_adapters_says_how_to_merge_them(lora_run, tmp_path, capsys, monkeypatch):
+    """What is to be typed works: from the merged model, training starts where the run ended."""
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    recipe = str(lora_run.parents[2] / "recipe.yaml")
+    for name in (lora_run, lora_run / "model"):
+        with pytest.raises(SystemExit):
+            cli.main(["train", recipe, "--model_name_or_path", str(name), "--output_dir", str(tmp_path)])
+        said = capsys.readouterr().err.splitlines()[-1]
+        command = f"nlp-mixup push {lora_run} me/merged --dry-run --fold never"
+        assert f"holds adapters alone, and training starts from a whole model. Merge them: {command}." in said
+        assert said.endswith(f"--model_name_or_path {lora_run / 'release'}")
+    cli.main(command.split()[1:])
+    on = ["--model_name_or_path", str(lora_run / "release"), "--num_train_epochs", "1", "--learning_rate", "0"]
+    cli.main(["train", recipe, *on, "--output_dir", str(tmp_path / "on")])
+    logits = [
+        np.load(folder / "logits-test.npz")["logits"] for folder in (lora_run, tmp_path / "on" / "mixup" / "seed-0")
+    ]
+    np.testing.assert_allclose(logits[1], logits[0], rtol=1e-4, atol=1e-4)
+
+
+def test_training_on_from_a_runs_folder_names_the_model_in_it(tmp_path):
+    tiny_classifier("bert").save_pretrained(tmp_path / "run" / "model")
+    with pytest.raises(ValueError, match=r"run is a run's folder\. Type --model_name_or_path .*run/model"):
+        load_tokenizer(ModelArguments(model_name_or_path=str(tmp_path / "run")), None)
+
+
+def test_adapters_know_the_folder_and_the_revision_of_the_model_below(tmp_path, monkeypatch):
+    """A run is published from wherever its owner stands, and on the revision that it was trained on."""
+    monkeypatch.chdir(tmp_path)
+    tiny_classifier("bert").save_pretrained("base")
+    model = AutoModelForSequenceClassification.from_pretrained("base")
+    add_lora(model, 2, drawn=[], probe=dict, revision="v1").save_pretrained("adapters")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert model_below(tmp_path / "adapters") == (str(tmp_path / "base"), "v1")
+    load_adapted(tmp_path / "adapters", NAMES)

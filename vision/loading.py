@@ -6,7 +6,7 @@ import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
 
 from nlp_mixup.arguments import ModelArguments
-from nlp_mixup.models.adapters import drawn_at_random
+from nlp_mixup.models.adapters import check_whole, drawn_at_random
 from nlp_mixup.models.starting import Start, read_start, renew_head
 from nlp_mixup.vision.models import BUILT_IN
 
@@ -77,6 +77,7 @@ def check_model_name(args: ModelArguments) -> None:
         raise ValueError(
             f"lora_rank={args.lora_rank} is for texts: images are trained with all weights. Leave it out where task is image."
         )
+    check_whole(name)
 
 
 def check_channels(args: ModelArguments) -> None:

@@ -160,6 +160,35 @@ def is_adapted(folder: str | Path) -> bool:
     return (Path(folder) / CONFIG).is_file()
 
 
+def check_whole(name: str) -> None:
+    """Refuses a folder that training cannot start from: adapters alone, or a run's folder, whose model lies deeper.
+
+    Raises:
+        ValueError: the message says what to type instead.
+
+    >>> check_whole("not-there")
+    """
+    folder = Path(name).expanduser()
+    if (folder / "config.json").is_file():
+        return
+    run = folder if (folder / "metrics.json").is_file() else folder.parent
+    for adapters in (folder, folder / "model"):
+        if is_adapted(adapters):
+            is_run = (run / "metrics.json").is_file()
+            how = (
+                f"nlp-mixup push {run} me/merged --dry-run --fold never"
+                if is_run
+                else "merge_and_unload(), save_pretrained()"
+            )
+            where = run / "release" if is_run else "FOLDER"
+            raise ValueError(
+                f"{adapters} holds adapters alone, and training starts from a whole model. Merge them: {how}. Then type "
+                f"--model_name_or_path {where}"
+            )
+    if (folder / "model" / "config.json").is_file():
+        raise ValueError(f"{folder} is a run's folder. Type --model_name_or_path {folder / 'model'}")
+
+
 def model_below(folder: str | Path) -> tuple[str, str | None]:
     """The model that saved adapters lie on, and its revision. Raises ValueError where their configuration names none."""
     try:

