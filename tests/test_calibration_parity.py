@@ -204,6 +204,15 @@ def test_relplot_smooth_ece():
             assert smooth_ece(probs, labels, bandwidth=width) == pytest.approx(theirs, rel=0.01)
 
 
+def test_relplot_gives_rows_at_confidence_one_half_their_weight():
+    relplot = pytest.importorskip("relplot")
+    confidence, correct = np.array([0.5, 1.0]), np.ones(2)
+    assert relplot.smECE(confidence, correct) == pytest.approx(1 / 3, abs=2e-3)  # .5 / (1 + 1/2)
+    assert smooth_ece([[0.5, 0.5], [1.0, 0.0]], [0, 0]) == pytest.approx(0.25, abs=1e-9)  # (.5 + 0) / 2
+    below_one = np.array([0.5, 0.99])
+    assert relplot.smECE(below_one, correct) == pytest.approx(0.255, rel=0.02)
+
+
 def test_scikit_learn_calibration_curve():
     for n_bins in (5, 10, 15):
         binary = rows(k=2)

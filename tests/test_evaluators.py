@@ -1,6 +1,8 @@
 """evaluate's own evaluators, bootstrap and suites with our metrics: probabilities reach them, class ids never do."""
 
 import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -222,6 +224,21 @@ def test_a_suite_from_a_file(setting, accuracy, tmp_path):
     assert results[1]["oe"] == pytest.approx(overconfidence_error(probs, labels), abs=1e-6)
     assert results[2]["accuracy"] == np.mean(probs.argmax(1) == labels)
     assert type(evaluate.evaluation_suite.evaluator("text-classification")) is evaluate.TextClassificationEvaluator
+
+
+@pytest.mark.parametrize("setting", [2], indirect=True)
+def test_the_documentations_blocks_run(setting, capsys):
+    model, tokenizer, rows, probs, labels = setting
+    page = (Path(__file__).parents[1] / "docs" / "measuring.md").read_text()
+    names = {"model": model, "tokenizer": tokenizer, "rows": rows}
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    exec(blocks[0].replace('{"negative": 0, "positive": 1}', '{"pos": 0, "neg": 1}'), names)
+    assert names["result"]["ece"]["score"] == pytest.approx(
+        expected_calibration_error(probs, labels, n_bins=10), abs=1e-6
+    )
+    capsys.readouterr()
+    exec(blocks[1], names)
+    assert float(capsys.readouterr().out) == pytest.approx(overconfidence_error(probs, labels), abs=1e-6)
 
 
 def test_images():

@@ -25,6 +25,10 @@ def expected_calibration_error(
 ) -> float:
     """Expected calibration error: ECE = sum_m |B_m|/n |acc(B_m) - conf(B_m)| (Guo et al. 2017, eq. 3).
 
+    ``binning="netcal"``, ``"torchmetrics"`` and ``"scikit-learn"`` have those packages' edges bit for bit. netcal's own number of
+    (n, 2) is that of P(class 1), where this is the winner's: for it give ``probs[:, 1]``; and compare with netcal in float64,
+    since of float32 confidences on an edge it counts a row in one bin and averages it in another.
+
     Args:
         probs: (n, k) rows that sum to 1, or (n,) or (n, 1) the probability of class 1 of a binary task.
         labels: (n,) class indices.
