@@ -190,7 +190,7 @@ def prepare_model(
         type(model.config).register_for_auto_class()
         type(model).register_for_auto_class(auto_class)
 
-    if getattr(processing_class, "padding_side", None) is not None and processing_class.pad_token is not None:
+    if getattr(processing_class, "padding_side", None) and getattr(processing_class, "pad_token", None) is not None:
         check_padding(model, copy.deepcopy(processing_class))  # using it leaves traces in it
     max_length = None
     if getattr(processing_class, "model_max_length", None) is not None:

@@ -380,7 +380,7 @@ class MixupMixin(EvaluationMixin, SearchMixin, PushMixin, _Base):
     def _settle_padding(self) -> None:
         """The tokenizer, which is saved with the model, pads on a side where padding changes no logits."""
         tokenizer: Any = getattr(self.data_collator, "tokenizer", self.processing_class)
-        if getattr(tokenizer, "padding_side", None) is None or tokenizer.pad_token is None:
+        if getattr(tokenizer, "padding_side", None) is None or getattr(tokenizer, "pad_token", None) is None:
             return
         args, rows = self.args, self.train_dataset if self.train_dataset is not None else self._held_out()
         pairs_are_padded = args.mixup_alpha > 0 and args.gradient_accumulation_steps > 1
