@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 
 
@@ -75,13 +76,12 @@ def several(names: Iterable[str]) -> tuple[list[str], list[str]]:
     >>> several(["['a', 'b']", "a|b", "a", "b", "R&B; Soul", "Smith, J."])
     (["['a', 'b']", 'a|b'], ['R&B; Soul'])
     """
-    names = list(names)
     lists, doubtful = [], []
     parts = {name: {part.strip() for part in re.split(r"[|;,]", name)} for name in names}
-    for name in names:
-        others = set().union(*(parts[other] for other in names if other != name))
+    times = Counter(part for name in parts for part in parts[name])
+    for name in parts:
         if re.fullmatch(r"\s*(\[.*\]|\(.*,.*\)|\{.*\})\s*", name, re.DOTALL) or (
-            len(parts[name]) > 1 and parts[name] <= others
+            len(parts[name]) > 1 and all(times[part] > 1 for part in parts[name])
         ):
             lists.append(name)
         elif len(parts[name]) > 1 and re.search(r"[|;]", name):
