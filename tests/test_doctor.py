@@ -815,3 +815,24 @@ def test_rows_that_are_cut_are_counted(planted):
         str(planted / "over"), DataArguments(test_file=str(planted / "test.csv"), max_length=4), DoctorArguments()
     )
     assert "rows fill 4 tokens and may have been cut: the model takes 64: --max_length 64." in found.notes[0]
+
+    assert "rows fill 4 tokens and may have been cut: see --max_length" in found.notes[0]
+
+
+def test_splits_on_which_the_model_is_not_equally_right_are_told(planted, tmp_path):
+    """Validation labels moved on by one class: what is fitted on such rows is not for the test rows."""
+    rows = list(csv.reader((planted / "validation.csv").open()))
+    column = rows[0].index("label")
+    for row in rows[1:]:
+        row[column] = CLASSES[(CLASSES.index(row[column]) + 1) % 3]
+    with (tmp_path / "moved.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    test = str(planted / "test.csv")
+    said = [
+        evaluate(
+            str(planted / "over"), DataArguments(validation_file=str(file), test_file=test), DoctorArguments()
+        ).notes
+        for file in (tmp_path / "moved.csv", planted / "validation.csv")
+    ]
+    found = [any("Validation and test disagree beyond chance: accuracy ." in note for note in notes) for notes in said]
+    assert found == [True, False]
