@@ -1,12 +1,13 @@
 """What a results folder shows: mean scores of the arms, their differences to no_mixup, and a verdict in plain words.
 
-Two intervals answer two questions: a t interval over the seeds' paired differences (another seed), and a paired bootstrap
+Two intervals answer two questions: a t interval over the seeds' paired differences (another seed), and a paired interval
 over rows (other test rows). Neither contains the other, so the wider one is reported and decides.
 """
 
 from __future__ import annotations
 
-from dataclasses import MISSING, dataclass, fields
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,16 @@ from nlp_mixup.advice import Arm, arm_words, equal_epochs_line
 from nlp_mixup.arguments import BASELINE, DataArguments, MixupTrainingArguments, ModelArguments
 from nlp_mixup.calibration import Interval
 from nlp_mixup.calibration.floor import short
-from nlp_mixup.calibration.intervals import MIN_ROWS_FOR_DIRECTION, corrected_interval, differences_of_rows, direction
-from nlp_mixup.calibration.resampling import RowScores, scores_of_rows
-from nlp_mixup.results import FREE_SETTINGS, PLACES, Results, StoredRun
-from nlp_mixup.scoring import RAW, RESAMPLED, TEMPERATURE
+from nlp_mixup.calibration.intervals import (
+    MIN_ROWS_FOR_DIRECTION,
+    difference_of_draws,
+    differences_of_rows,
+    direction,
+    interval_of_draws,
+)
+from nlp_mixup.calibration.resampling import Draws, RowScores, scores_of_rows
+from nlp_mixup.results import FORMAT, FREE_SETTINGS, PLACES, Results, StoredRun
+from nlp_mixup.scoring import RAW, TEMPERATURE, draws_of_logits, stored_draws
 
 CALIBRATIONS = (RAW, TEMPERATURE)
 DIFFERENCES = ("accuracy", "nll", "brier", "ece", "oe")
@@ -124,7 +131,7 @@ class Comparison:
         self.split = results.split
         self.n = int(results.all_runs[0].metrics["rows"][-1]["n"])
         self._equal_epochs: dict[str, EqualEpochs | None] = {}
-        self._draws = {run.folder: run.arrays("resamples.npz") for run in results.all_runs}
+        self._draws = {(run.folder, name): draws for run in results.all_runs for name, draws in self._draws_of(run)}
 
     def seeds(self, arm: str, calibration: str = RAW) -> list[int]:
         """The seeds of an arm; after temperature, those where one could be fitted."""
@@ -173,24 +180,51 @@ class Comparison:
     def _estimate(
         self, first: list[tuple[StoredRun, str]], second: list[tuple[StoredRun, str]] | None, name: str
     ) -> Estimate:
-        of_first = [self._run_score(*scored, name) for scored in first]
-        of_second = [self._run_score(*scored, name) for scored in second] if second else []
-        values = np.array([value for value, _, _ in of_first])
-        draws = np.mean([d for _, d, _ in of_first], axis=0)
-        has_bias = of_first[0][2] is not None
-        bias = float(np.mean([b for _, _, b in of_first])) if has_bias else None
-        if of_second:
-            values = values - np.array([value for value, _, _ in of_second])
-            draws = draws - np.mean([d for _, d, _ in of_second], axis=0)
-            bias = None if bias is None else bias - float(np.mean([b for _, _, b in of_second]))
-        over_rows = corrected_interval(float(values.mean()), draws, bias, LEVEL, bounded=False)
+        values = np.array([self._value(*scored, name) for scored in first])
+        draws = self._mean_draws(first, name)
+        if second:
+            values = values - np.array([self._value(*scored, name) for scored in second])
+            same_answers = [run.folder for run, _ in first] == [run.folder for run, _ in second]
+            draws = difference_of_draws(draws, self._mean_draws(second, name), same_answers=same_answers)
+        value = float(values.mean())
+        over_rows = interval_of_draws(value, draws.low[name], draws.high[name], draws.bias.get(name), LEVEL)
+        if not second and name in draws.bias:  # ECE and OE cannot be below 0
+            over_rows = replace(over_rows, low=max(over_rows.low, 0.0), high=max(over_rows.high, 0.0))
         return wider(values, over_rows, rows=self.n)
 
-    def _run_score(self, run: StoredRun, calibration: str, name: str) -> tuple[float, np.ndarray, float | None]:
-        """A run's score, its resamples, and its bias where it has one."""
-        value = run.metrics["intervals"][self.split][calibration][name][0]
-        draws = self._draws[run.folder][f"{self.split}-{calibration}"][:, RESAMPLED.index(name)]
-        return value, draws.astype(np.float64), run.metrics["bias"][self.split][calibration].get(name)
+    def _value(self, run: StoredRun, calibration: str, name: str) -> float:
+        return float(run.metrics["intervals"][self.split][calibration][name][0])
+
+    def _mean_draws(self, scored: list[tuple[StoredRun, str]], name: str) -> Draws:
+        """The draws of a score's mean over runs: all of them have the same weights of rows."""
+        draws = [self._draws[run.folder, calibration] for run, calibration in scored]
+        low, high = (
+            {name: np.mean([side[name] for side in sides], axis=0)}
+            for sides in zip(*((d.low, d.high) for d in draws), strict=True)
+        )
+        bias = (
+            {name: (float(np.mean([d.bias[name][0] for d in draws])), float(np.mean([d.bias[name][1] for d in draws])))}
+            if name in draws[0].bias
+            else {}
+        )
+        return Draws(low, high, bias)
+
+    def _draws_of(self, run: StoredRun) -> Iterator[tuple[str, Draws]]:
+        """The draws of a run raw and, where it has one, after temperature, on the reported split."""
+        is_stored = run.metrics["format"] == FORMAT
+        arrays = run.arrays("resamples.npz" if is_stored else f"logits-{self.split}.npz")
+        for calibration in CALIBRATIONS:
+            row = run.row(self.split, calibration)
+            if row is None:
+                continue
+            if is_stored:
+                bias = run.metrics["bias"][self.split][calibration]
+                yield calibration, stored_draws(arrays[f"{self.split}-{calibration}"], bias)
+            else:
+                yield (
+                    calibration,
+                    draws_of_logits(arrays["logits"], arrays["labels"], row["temperature"], n_bins=row["n_bins"]),
+                )
 
     def equal_epochs(self, arm: str) -> EqualEpochs | None:
         """The arm minus no_mixup after equally many epochs, on validation; None where both chose the same, or stored none.

@@ -25,7 +25,8 @@ import yaml
 import nlp_mixup
 from nlp_mixup.arguments import BASELINE, DataArguments, used_settings
 
-FORMAT = 2  # of metrics.json; raised when a stored number would mean something else
+FORMAT = 3  # of metrics.json; raised when a stored number would mean something else
+READABLE = (2, FORMAT)  # 2, of 0.1, has other resamples; comparisons draw them again from its logits
 # Settings that may differ between a run's first start and its resumption: they change no number.
 FREE_SETTINGS = {
     *("output_dir", "keep_models", "disable_tqdm", "report_to", "run_name", "per_device_eval_batch_size"),
@@ -221,9 +222,9 @@ def read_run(folder: Path) -> StoredRun:
         stored_format = metrics["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise BrokenRun(f"{path} is not a whole metrics.json ({error}).") from error
-    if stored_format != FORMAT:
+    if stored_format not in READABLE:
         raise ValueError(
-            f"{folder} was written by another version of nlp_mixup (format {stored_format}; this one reads {FORMAT}). "
+            f"{folder} was written by another version of nlp_mixup (format {stored_format}; this one reads {' and '.join(map(str, READABLE))}). "
             "Choose another --output_dir, or delete that folder."
         )
     try:

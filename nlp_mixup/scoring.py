@@ -24,7 +24,7 @@ from nlp_mixup.calibration import (
     softmax,
 )
 from nlp_mixup.calibration.intervals import N_RESAMPLES, intervals_of_draws
-from nlp_mixup.calibration.resampling import RowScores, resample_scores, shrunken_bias
+from nlp_mixup.calibration.resampling import Draws, RowScores, resample_scores
 
 SLOW_RESAMPLES = 100  # of scores that take milliseconds each, after every run
 RAW, TEMPERATURE = "raw", "temperature"
@@ -37,9 +37,10 @@ class Scored:
 
     Attributes:
         metrics: ``rows``, one per split and calibration; ``intervals`` and ``verdicts`` by split and calibration;
-            ``bias``, the shrunken bias of ECE and OE that paired intervals need; ``temperature`` or why there is none;
+            ``bias``, the least and the largest that ECE and OE may have, which paired intervals need; ``temperature`` or why there is none;
             ``ood``; ``labels``, a digest of each split's labels, which tells whether two runs scored the same rows.
-        resamples: (N_RESAMPLES, 7) float32 by ``<split>-<calibration>``, columns in the order of `RESAMPLED`.
+        resamples: (2, N_RESAMPLES, 7) float32 by ``<split>-<calibration>``: the lowest and the highest draws, columns in the
+            order of `RESAMPLED`.
         confidence: the rows' winning scores by ``<split>-<calibration>`` and ``ood-<set>-<calibration>``, and whether the
             winner is the label by ``<split>-correct``: all that figures need.
     """
@@ -101,10 +102,10 @@ def score_run(
                 name: (interval.value, interval.low, interval.high) for name, interval in intervals.items()
             }
             metrics["verdicts"][split][calibration] = run_standing(metrics, split, calibration)
-            metrics["bias"][split][calibration] = shrunken_bias(rows)
-            scored.resamples[f"{split}-{calibration}"] = np.stack([draws[name] for name in RESAMPLED], 1).astype(
-                np.float32
-            )
+            metrics["bias"][split][calibration] = draws.bias
+            scored.resamples[f"{split}-{calibration}"] = np.array(
+                [[of[name] for name in RESAMPLED] for of in (draws.low, draws.high)], dtype=np.float32
+            ).transpose(0, 2, 1)
 
     for name, logits in ood_logits.items():
         metrics["ood"][name] = {}
@@ -119,6 +120,18 @@ def score_run(
                 row[f"fpr95_{score}_{name}"] = found[score]["fpr95"]
             row[f"confidence_{name}"] = found["confidence"]
     return scored
+
+
+def stored_draws(resamples: NDArray[np.float32], bias: dict[str, list[float]]) -> Draws:
+    """Draws as `score_run` stores them: ``resamples`` of a split and calibration, and its ``bias`` in the metrics."""
+    low, high = (dict(zip(RESAMPLED, of.T.astype(np.float64), strict=True)) for of in resamples)
+    return Draws(low, high, {name: (least, largest) for name, (least, largest) in bias.items()})
+
+
+def draws_of_logits(logits: NDArray[Any], labels: NDArray[Any], temperature: float, *, n_bins: int) -> Draws:
+    """The draws that `score_run` would store, from what a run of 0.1 has: its stored ones are of another method."""
+    rows = RowScores.from_logits(np.asarray(logits, np.float64) / temperature, labels, n_bins=n_bins)
+    return resample_scores(rows, n_resamples=N_RESAMPLES, seed=0)
 
 
 def score_foreign(familiar_logits: NDArray[Any], foreign_logits: NDArray[Any]) -> dict[str, Any]:

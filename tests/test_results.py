@@ -70,7 +70,7 @@ def test_whatever_file_is_gone_the_run_does_not_count(folder, damage):
 def test_another_version_is_refused(folder):
     path = folder / "mixup" / "seed-0" / "metrics.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 1}))
-    with pytest.raises(ValueError, match=r"another version of nlp_mixup \(format 1; this one reads 2\)"):
+    with pytest.raises(ValueError, match=r"another version of nlp_mixup \(format 1; this one reads 2 and 3\)"):
         read_results(folder)
 
 

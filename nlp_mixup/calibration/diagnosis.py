@@ -148,7 +148,7 @@ def diagnose(
         temperature_note=note,
         cross_fitted=cross_fitted,
         nll_change=nll_change,
-        rows_needed=_rows_needed(rows.confidence - rows.correct),
+        rows_needed=rows_needed(rows.confidence, rows.correct),
         class_shares=shares,
         alpha=alpha,
     )
@@ -219,9 +219,24 @@ def _scale_halves(logits: NDArray[np.float64], labels: NDArray[Any], order: NDAr
     return scaled
 
 
-def _rows_needed(excess: NDArray[np.float64]) -> int:
-    """n at which a mean of .02 lies 1.96 + .84 standard errors from 0: the 5 % test with a power of 80 %."""
-    return int(np.ceil((2.8 * excess.std() / SMALL_GAP) ** 2))
+def rows_needed(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> int:
+    """Rows at which the interval of a gap of .02, over or under, excludes 0 in four sets of five.
+
+    Its limit lies 1.96 standard errors and the extra row, 1/n at most, from the gap, and the gap is estimated .84 standard
+    errors too near to 0 in one set of five: .02 = 2.8 s / sqrt(n) + 1 / n, solved for n. The spread s of confidence minus
+    correctness is that of an accuracy .02 nearer to one half, as a model with such a gap may have it, and has one right and one
+    wrong row added to those that were seen: few rows may show none that is wrong.
+
+    Example:
+        >>> rows_needed(np.full(30, 0.97), np.ones(30, dtype=bool))  # s = .225, not 0
+        1059
+    """
+    mean = confidence.mean()
+    excess = np.r_[confidence - correct, mean, mean - 1]
+    accuracy = (correct.sum() + 1) / (len(correct) + 2)
+    spread = float(np.sqrt(excess.var() + SMALL_GAP * abs(2 * accuracy - 1)))
+    root = (2.8 * spread + np.sqrt((2.8 * spread) ** 2 + 4 * SMALL_GAP)) / (2 * SMALL_GAP)
+    return int(np.ceil(root**2))
 
 
 def __getattr__(name: str) -> Any:

@@ -114,13 +114,7 @@ def noise_floor_of_confidences(
     Rows of one bin whose confidences agree to 1/1024 form a cell; a cell of r rows with mean confidence c has
     Binomial(r, c) correct ones.
     """
-    size = len(rule.lower) if isinstance(rule, EqualWidth) else rule.n_bins
-    bin_of_row = rule.assign(confidence)
-    key = bin_of_row * (CELLS + 1) + np.rint(confidence * CELLS).astype(np.intp)
-    count = np.bincount(key, minlength=size * (CELLS + 1))
-    total = np.bincount(key, weights=confidence, minlength=size * (CELLS + 1))
-    filled = np.flatnonzero(count)
-    return _simulate(filled // (CELLS + 1), count[filled], total[filled], rule, size, n_draws, seed)
+    return _floor(_cells(rule.assign(confidence), confidence), rule, n_draws, seed)
 
 
 def noise_floor_of_table(table: ReliabilityTable, *, n_draws: int = 1000, seed: int = 0) -> NoiseFloor:
@@ -137,26 +131,30 @@ def noise_floor_of_table(table: ReliabilityTable, *, n_draws: int = 1000, seed: 
     """
     table.overall_accuracy  # noqa: B018  (an empty table raises here, with what to do)
     filled = np.flatnonzero(table.count)
-    return _simulate(
-        filled,
-        table.count[filled],
-        table.confidence_sum[filled],
-        table.binning,
-        len(table.count),
-        n_draws,
-        seed,
-    )
+    return _floor((filled, table.count[filled], table.confidence_sum[filled]), table.binning, n_draws, seed)
+
+
+def simulated_scores(
+    bin_of_row: NDArray[np.intp], confidence: NDArray[np.float64], *, n_draws: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """ECE and OE of simulated sets of labels, (n_draws,) each, for rows whose bins (n,) and winning scores (n,) are known."""
+    return _simulate(*_cells(bin_of_row, confidence), n_draws, seed)
+
+
+def _cells(
+    bin_of_row: NDArray[np.intp], confidence: NDArray[np.float64]
+) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.float64]]:
+    """Rows of one bin whose confidences agree to 1/1024: their bin, how many they are, and their sum of confidences."""
+    key = bin_of_row * (CELLS + 1) + np.rint(confidence * CELLS).astype(np.intp)
+    count = np.bincount(key).astype(np.int64)
+    total: NDArray[np.float64] = np.bincount(key, weights=confidence).astype(np.float64)
+    filled = np.flatnonzero(count)
+    return filled // (CELLS + 1), count[filled], total[filled]
 
 
 def _simulate(
-    bin_of_cell: NDArray[np.intp],
-    count: NDArray[np.int64],
-    total: NDArray[Any],
-    rule: EqualWidth | EqualMass,
-    size: int,
-    n_draws: int,
-    seed: int,
-) -> NoiseFloor:
+    bin_of_cell: NDArray[np.intp], count: NDArray[np.int64], total: NDArray[Any], n_draws: int, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     rng = np.random.default_rng(seed)
     starts = np.flatnonzero(np.r_[True, np.diff(bin_of_cell) > 0])
     confidence_sum = np.add.reduceat(total, starts)
@@ -171,6 +169,16 @@ def _simulate(
         excess = confidence_sum - correct
         ece[start : start + draws] = np.abs(excess).sum(axis=1) / n
         oe[start : start + draws] = np.maximum(excess, 0.0) @ (confidence_sum / bin_count) / n
+    return ece, oe
+
+
+def _floor(
+    cells: tuple[NDArray[np.intp], NDArray[np.int64], NDArray[Any]],
+    rule: EqualWidth | EqualMass,
+    n_draws: int,
+    seed: int,
+) -> NoiseFloor:
+    ece, oe = _simulate(*cells, n_draws, seed)
     low, high = np.quantile(ece, (0.025, 0.975))
     oe_low, oe_high = np.quantile(oe, (0.025, 0.975))
     return NoiseFloor(
@@ -180,7 +188,7 @@ def _simulate(
         oe=float(oe.mean()),
         oe_low=float(oe_low),
         oe_high=float(oe_high),
-        n=n,
+        n=int(cells[1].sum()),
         n_bins=rule.n_bins,
         n_draws=n_draws,
     )

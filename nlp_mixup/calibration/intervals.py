@@ -1,28 +1,34 @@
-"""Bootstrap intervals over rows: percentiles for additive scores, ECE and OE corrected for their bias.
+"""Intervals over rows that hold with few rows and near the ends: Clopper-Pearson for accuracy, weighted draws for the rest.
 
-All scores and both models of a paired difference are resampled with the same rows, so that differences keep
-their pairing. The plain percentile bootstrap (Efron 1979) of ECE is wrong near calibration: at n = 500 and a
-true ECE of .02 it covers a third of the time, because the plug-in ECE of noise is not 0.
-``benchmarks/interval_coverage.py`` prints what these intervals cover.
+All scores and both models of a paired difference are drawn with the same weights of rows (`resampling`), so that differences
+keep their pairing. ECE and OE are corrected for their bias: the plug-in ECE of noise is not 0, so the plain percentile bootstrap
+(Efron 1979) covers a third of the time at n = 500 and a true ECE of .02. ``benchmarks/interval_coverage.py`` prints what these
+intervals cover, for n from 10 to 500 and confidences up to .995.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .floor import NoiseFloor, short
-from .resampling import RowScores, resample_scores, scores_of_rows, shrunken_bias
+from .logits import check_logits
+from .resampling import Draws, RowScores, resample_scores, scores_of_rows
 from .temperature import Temperature
 
 N_RESAMPLES = 1000
 N_RESAMPLES_SLOW = 200
-#: Below this many rows no direction is told, neither of a model nor of a difference: with 30 rows the gap's interval is
-#: about .3 wide at an accuracy of .8, and two calibrated models of five at .97 have no error at all.
+
+CLOPPER_PEARSON = "Clopper-Pearson"
+WEIGHTED = "weighted rows and one more"
+UNBIASED = "weighted rows and one more, corrected for bias"
+BOOTSTRAP = "bootstrap of rows and one more"
+#: Rows below which nothing is called better or worse, higher or lower. The intervals hold there too, but one row more or less
+#: moves an accuracy by 1/30, a gap must be about .15 wide to show, and two calibrated models of five at .97 have no error.
 MIN_ROWS_FOR_DIRECTION = 30
 
 
@@ -70,7 +76,8 @@ class Interval:
         low: lower limit.
         high: upper limit.
         level: confidence level, .95.
-        n_resamples: resamples of rows.
+        n_resamples: draws of the rows' weights, or resamples of rows.
+        method: how it was made.
     """
 
     value: float
@@ -78,6 +85,7 @@ class Interval:
     high: float
     level: float = 0.95
     n_resamples: int = N_RESAMPLES
+    method: str = WEIGHTED
 
     def __str__(self) -> str:
         return f"{short(self.value)} ({short(self.low)} to {short(self.high)})"
@@ -98,9 +106,9 @@ def score_intervals(
         logits: (n, k), k at least 2.
         labels: (n,) class indices.
         n_bins: number of equal-width bins (lo, hi].
-        n_resamples: resamples of rows, the same for every score. A thousand of 10,000 rows take about half a second.
+        n_resamples: draws of the rows' weights, the same for every score. A thousand of 10,000 rows take about half a second.
         level: confidence level.
-        seed: seed of the resamples; models given the same seed and n see the same rows.
+        seed: seed of the draws; models given the same seed and n see the same weights.
 
     Returns:
         One interval per score.
@@ -109,9 +117,12 @@ def score_intervals(
         ValueError: for input that cannot be scored, with the first offending row.
 
     Example:
-        >>> logits, labels = np.tile([0.0, np.log(3.0)], (100, 1)), np.arange(100) % 2
-        >>> print(score_intervals(logits, labels)["accuracy"])  # .5, give or take 1.96 * .05
-        .500 (.400 to .600)
+        >>> sure = np.tile([0.0, np.log(99.0)], (50, 1))  # claims .99
+        >>> intervals = score_intervals(sure, np.ones(50, dtype=int))
+        >>> print(intervals["accuracy"])  # 50 of 50 right: .025 = low^50
+        1.000 (.929 to 1.000)
+        >>> intervals["gap"].low < 0 < intervals["gap"].high
+        True
     """
     rows = RowScores.from_logits(logits, labels, n_bins=n_bins)
     return intervals_of_rows(rows, n_resamples=n_resamples, level=level, seed=seed)
@@ -124,15 +135,31 @@ def intervals_of_rows(
     return intervals_of_draws(rows, resample_scores(rows, n_resamples=n_resamples, seed=seed), level=level)
 
 
-def intervals_of_draws(
-    rows: RowScores, draws: dict[str, NDArray[np.float64]], *, level: float = 0.95
-) -> dict[str, Interval]:
-    """:func:`intervals_of_rows` from resamples that were drawn before."""
-    values, shrunk = scores_of_rows(rows), shrunken_bias(rows)
-    return {
-        name: corrected_interval(values[name], drawn, shrunk.get(name), level, bounded=name in shrunk)
-        for name, drawn in draws.items()
+def intervals_of_draws(rows: RowScores, draws: Draws, *, level: float = 0.95) -> dict[str, Interval]:
+    """:func:`intervals_of_rows` from draws that were made before."""
+    values = scores_of_rows(rows)
+    found = {
+        name: interval_of_draws(values[name], draws.low[name], draws.high[name], draws.bias.get(name), level)
+        for name in values
     }
+    for name in draws.bias:  # neither can be below 0
+        found[name] = replace(found[name], low=max(found[name].low, 0.0), high=max(found[name].high, 0.0))
+    return found | {"accuracy": accuracy_interval(int(rows.correct.sum()), len(rows.correct), level=level)}
+
+
+def accuracy_interval(right: int, n: int, *, level: float = 0.95) -> Interval:
+    """The exact interval of a share of right rows (Clopper & Pearson 1934): it covers at least ``level`` at any n and accuracy.
+
+    Example:
+        >>> print(accuracy_interval(8, 10))
+        .800 (.444 to .975)
+    """
+    from scipy.stats import beta
+
+    tail = (1 - level) / 2
+    low = float(beta.ppf(tail, right, n - right + 1)) if right > 0 else 0.0
+    high = float(beta.ppf(1 - tail, right + 1, n - right)) if right < n else 1.0
+    return Interval(right / n, low, high, level, 0, CLOPPER_PEARSON)
 
 
 def difference_intervals(
@@ -147,20 +174,21 @@ def difference_intervals(
 ) -> dict[str, Interval]:
     """Paired differences, first minus second, of two models' scores on the same rows.
 
-    In the simulation the interval of an ECE difference covers .88 to .98, lowest at n = 500 where one model is close to
-    calibrated: read a limit near 0 with care.
+    Two models may differ in one more row's answer, whatever they say of these; logits that are another's divided by
+    temperatures give the same answers by construction, and their one more row is right for both or wrong for both. The two
+    biases of an ECE difference may go apart, so it is wide where a model is near calibrated.
 
     Args:
         logits: (n, k) of the first model.
         other_logits: (n, k) of the second model, same rows in the same order.
         labels: (n,) class indices.
         n_bins: number of equal-width bins (lo, hi].
-        n_resamples: resamples of rows, shared by both models.
+        n_resamples: draws of the rows' weights, shared by both models.
         level: confidence level.
-        seed: seed of the resamples.
+        seed: seed of the draws.
 
     Returns:
-        One interval per score; where it excludes 0 the models differ on this test set's population.
+        One interval per score, all of them 0 for a model and itself; where it excludes 0 the models differ on this test set's population.
 
     Raises:
         ValueError: for input that cannot be scored, with the first offending row.
@@ -173,7 +201,25 @@ def difference_intervals(
     """
     first = RowScores.from_logits(logits, labels, n_bins=n_bins)
     second = RowScores.from_logits(other_logits, labels, n_bins=n_bins)
-    return differences_of_rows(first, second, n_resamples=n_resamples, level=level, seed=seed)
+    if len(first.confidence) != len(second.confidence):
+        _refuse_other_rows(first, second)
+    tables = check_logits(logits), check_logits(other_logits)
+    if np.array_equal(*tables):
+        values = scores_of_rows(first)
+        return {name: Interval(0.0, 0.0, 0.0, level, n_resamples, _method(name)) for name in values}
+    same_answers = tables[0].shape == tables[1].shape and _scaled(*tables)
+    return differences_of_rows(
+        first, second, n_resamples=n_resamples, level=level, seed=seed, same_answers=same_answers
+    )
+
+
+def _scaled(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
+    """Whether each row of one, less its largest, is the other's times a positive number: then they always agree in the winner."""
+    below = [table - table.max(axis=1, keepdims=True) for table in (first, second)]
+    sums = [table.sum(axis=1, keepdims=True) for table in below]
+    ratio = np.divide(sums[1], sums[0], out=np.ones_like(sums[0]), where=sums[0] != 0)
+    precision = 1e-6 * np.abs(second).max(axis=1, keepdims=True)  # float32 logits are as good as that
+    return bool((ratio > 0).all() and (np.abs(below[0] * ratio - below[1]) <= precision).all())
 
 
 def differences_of_rows(
@@ -183,29 +229,56 @@ def differences_of_rows(
     n_resamples: int = N_RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
+    same_answers: bool = False,
 ) -> dict[str, Interval]:
     """:func:`difference_intervals` for rows scored before.
+
+    Args:
+        first: rows of the first model.
+        second: the same rows of the second model.
+        n_resamples: draws of the rows' weights.
+        level: confidence level.
+        seed: seed of the draws.
+        same_answers: whether both give the same answers by construction, as a model and the same after temperature.
 
     Raises:
         ValueError: if the two have different numbers of rows.
     """
     if len(first.confidence) != len(second.confidence):
-        raise ValueError(
-            f"paired differences need the same rows: got {len(first.confidence)} and {len(second.confidence)}"
-        )
+        _refuse_other_rows(first, second)
     draws = [resample_scores(rows, n_resamples=n_resamples, seed=seed) for rows in (first, second)]
     values = [scores_of_rows(rows) for rows in (first, second)]
-    shrunk = [shrunken_bias(rows) for rows in (first, second)]
+    between = difference_of_draws(*draws, same_answers=same_answers)
     return {
-        name: corrected_interval(
-            values[0][name] - values[1][name],
-            draws[0][name] - draws[1][name],
-            shrunk[0][name] - shrunk[1][name] if name in shrunk[0] else None,
-            level,
-            bounded=False,
+        name: interval_of_draws(
+            values[0][name] - values[1][name], between.low[name], between.high[name], between.bias.get(name), level
         )
-        for name in draws[0]
+        for name in values[0]
     }
+
+
+def difference_of_draws(first: Draws, second: Draws, *, same_answers: bool = False) -> Draws:
+    """The draws of a difference from both models' paired draws.
+
+    Its lowest has the extra row at the first model's lower and the second's upper end; with the same answers both are on one
+    side. The biases may be any within their ranges.
+    """
+    low, high = {}, {}
+    for name in first.low:
+        if same_answers:
+            sides = (first.low[name] - second.low[name], first.high[name] - second.high[name])
+            low[name], high[name] = np.minimum(*sides), np.maximum(*sides)
+        else:
+            low[name], high[name] = first.low[name] - second.high[name], first.high[name] - second.low[name]
+    bias = {
+        name: (least - second.bias[name][1], largest - second.bias[name][0])
+        for name, (least, largest) in first.bias.items()
+    }
+    return Draws(low, high, bias)
+
+
+def _refuse_other_rows(first: RowScores, second: RowScores) -> None:
+    raise ValueError(f"paired differences need the same rows: got {len(first.confidence)} and {len(second.confidence)}")
 
 
 def nll_gain(logits: Any, labels: Any, temperature: Temperature) -> Interval:
@@ -246,7 +319,8 @@ def resample_interval(
         probs: (n, k) NumPy array.
         labels: (n,) NumPy array.
         biased: True for the calibration errors, which noise moves upwards and which are at least 0.
-        n_resamples: resamples of rows.
+        n_resamples: resamples of rows. Each holds besides, Geometric(1/2) times, one more row: a copy whose label is the winner
+            or the runner-up by the toss of a coin, so that rows that are all alike do not give an interval without width.
         level: confidence level.
         seed: seed of the resamples.
 
@@ -258,11 +332,22 @@ def resample_interval(
     """
     rng = np.random.default_rng(seed)
     draws = np.empty(n_resamples)
+    n = len(labels)
+    best, runner_up = probs.argmax(axis=1), np.argsort(probs, axis=1)[:, -2]
+    plain = np.empty(n_resamples)
     for draw in range(n_resamples):
-        rows = rng.integers(0, len(labels), len(labels))
-        draws[draw] = score(probs[rows], labels[rows])
+        rows, extra = rng.integers(0, n, n), rng.integers(0, n, 1).repeat(rng.geometric(0.5) - 1)
+        more = np.where(rng.random() < 0.5, best, runner_up)[extra]
+        draws[draw] = score(probs[np.r_[rows, extra]], np.r_[labels[rows], more])
+        plain[draw] = score(probs[rows], labels[rows]) if biased else 0.0
     value = score(probs, labels)
-    return corrected_interval(value, draws, draws.mean() - value if biased else None, level, bounded=biased)
+    if not biased:
+        return replace(interval_of_draws(value, draws, draws, None, level), method=BOOTSTRAP)
+    # The resamples' mean shows a bias on top of the value's own, which may be half of it or, in a calibrated model, all.
+    bias = float(plain.mean()) - value
+    draws -= bias
+    found = interval_of_draws(value, draws, draws, (min(bias, bias / 2), max(bias, bias / 2)), level)
+    return replace(found, low=max(found.low, 0.0), high=max(found.high, 0.0), method=BOOTSTRAP)
 
 
 def describe_calibration(interval: Interval, floor: NoiseFloor) -> str:
@@ -283,20 +368,14 @@ def describe_calibration(interval: Interval, floor: NoiseFloor) -> str:
     return f"ECE {interval}, a perfect model here: {short(floor.ece)} (n = {floor.n}, {floor.n_bins} bins)"
 
 
-def corrected_interval(
-    value: float, draws: NDArray[np.float64], shrunken_bias: float | None, level: float, *, bounded: bool
+def interval_of_draws(
+    value: float, low: NDArray[Any], high: NDArray[Any], bias: tuple[float, float] | None, level: float
 ) -> Interval:
-    """Percentiles of the resamples, moved by the bias where there is one.
+    """The lower quantile of the lowest and the upper quantile of the highest draws, less the bias that widens most."""
+    least, largest = bias or (0.0, 0.0)
+    limits = np.quantile(low, (1 - level) / 2) - largest, np.quantile(high, (1 + level) / 2) - least
+    return Interval(value, float(limits[0]), float(limits[1]), level, len(low), WEIGHTED if bias is None else UNBIASED)
 
-    The resamples' mean shows a bias b on top of the value's own, which depends on the unknown true gaps: it is larger
-    than b if they are 0, and smaller if they are wide. So the lower limit takes off the largest and the upper limit the
-    smallest of b, b/2 and the bias of the shrunken gaps.
-    """
-    low, high = (float(q) for q in np.quantile(draws, ((1 - level) / 2, (1 + level) / 2)))
-    if shrunken_bias is not None:
-        bias = float(draws.mean()) - value
-        candidates = (bias, bias / 2, shrunken_bias)
-        low, high = low - bias - max(candidates), high - bias - min(candidates)
-    if bounded:
-        low, high = max(low, 0.0), max(high, 0.0)
-    return Interval(value, low, high, level, len(draws))
+
+def _method(name: str) -> str:
+    return UNBIASED if name in ("ece", "oe") else WEIGHTED
