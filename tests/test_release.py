@@ -21,8 +21,8 @@ from nlp_mixup import MixupTrainer
 from nlp_mixup.calibration import Temperature, fit_temperature
 from nlp_mixup.calibration.intervals import nll_gain
 from nlp_mixup.models import TextCNNConfig, TextCNNForSequenceClassification, build_word_tokenizer
+from nlp_mixup.refusals import logger as refusals_logger
 from nlp_mixup.release import find_head, fold_temperature, folded, probe_batch
-from nlp_mixup.trainer import logger as trainer_logger
 
 T = Temperature(1.7, 1.5, 1.9, n=400, nll_before=1.0, nll_after=0.9, ece_before=0.1, ece_after=0.02)
 HEADS = {
@@ -237,7 +237,7 @@ def test_training_on_from_folded_weights_warns_and_forgets_the_temperature(tmp_p
     model = tiny_model("bert")
     fold_temperature(model, T, tiny_batch())
     said = []
-    monkeypatch.setattr(trainer_logger, "warning_once", said.append)
+    monkeypatch.setattr(refusals_logger, "warning_once", said.append)
     trainer = MixupTrainer(
         model=model, args=training_arguments(tmp_path, max_steps=1), train_dataset=tiny_dataset(),
         data_collator=PadCollator(),
