@@ -1,5 +1,6 @@
 """Intervals: against exact limits and scipy, with few rows and near the ends, paired, and their simulated coverage."""
 
+import csv
 import sys
 from pathlib import Path
 
@@ -283,3 +284,16 @@ def test_a_small_gap_shows_in_four_sets_of_five_at_the_rows_that_are_named(shape
 def test_few_rows_that_are_all_right_claim_no_power():
     for n in (1, 10, 30):
         assert rows_needed(np.full(n, 0.97), np.ones(n, dtype=bool)) > 20 * n
+
+
+COVERAGE = Path(__file__).parents[1] / "results" / "interval-coverage.csv"
+
+
+def test_the_table_of_coverage_holds_every_cell_and_none_fails():
+    with COVERAGE.open(newline="") as file:
+        table = [row | {"n": int(row["n"])} for row in csv.DictReader(file)]
+    cells = {(row["confidences"], row["truth"], row["n"]) for row in table}
+    wanted = {(" and ".join(c.shapes), " and ".join(c.truths), c.n) for c in interval_coverage.cells()}
+    assert cells == wanted
+    assert all(int(row["sets"]) == 10_000 for row in table)
+    assert [row for row in table if float(row["high"]) < interval_coverage.TARGET] == []
