@@ -19,7 +19,10 @@ TABLE_AFTER_PADDING = {
     *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod"),
 }
 # Values by which these types do without their table.
-NO_TABLE = {"esm": {"position_embedding_type": "rotary"}, "deberta": {"position_biased_input": False}}
+NO_TABLE: dict[str, dict[str, Any]] = {
+    "esm": {"position_embedding_type": "rotary"},
+    "deberta": {"position_biased_input": False},
+}
 NO_TABLE["deberta-v2"] = NO_TABLE["deberta"]
 
 

@@ -28,6 +28,7 @@ def test_python_blocks_run(block, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     texts = ["a good film", "a bad film", "fine", "dull plot"]
     tokenizer = build_word_tokenizer(texts)
+    tokenizer.model_input_names = ["input_ids", "attention_mask"]  # as a BERT's own: it would read the padding as words
     rows = Dataset.from_dict({"input_ids": tokenizer(texts)["input_ids"], "label": [0, 1, 2, 1]})
     generator = torch.Generator().manual_seed(0)
     names = {

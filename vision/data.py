@@ -153,8 +153,8 @@ def load_image_data(args: DataArguments, classes: list[str] | None = None) -> Im
     """
     is_folder = Path(args.dataset_name or "").expanduser().joinpath("train").is_dir() and not args.train_file
     if args.streaming and not is_folder:
-        tables, label_names, stream, follows = load_stream(args, classes)
-        return ImageData(tables, label_names, stream, facts=image_facts(tables), follows=follows)
+        tables, label_names, rows_of_stream, follows = load_stream(args, classes)
+        return ImageData(tables, label_names, rows_of_stream, facts=image_facts(tables), follows=follows)
     sources = image_sources(args)
     rows = {split: read_split(source, split, args) for split, source in sources.items()}
     drop_hidden_test(rows, args)
