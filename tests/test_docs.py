@@ -1,0 +1,21 @@
+"""The tables of docs/ name tests that are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("page", ["checks.md", "training.md"])
+def test_every_test_that_a_table_names_is_there(page):
+    named, file = [], None
+    for line in (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines():
+        for of_file, test in re.findall(r"`(?:(test_\w+\.py))?(?:::)?(test_\w+)`", line):
+            file = of_file or (file if "checks" in page else "test_combinations.py")
+            named.append((file, test))
+    assert len(named) > 20
+    for file, test in named:
+        source = (ROOT / "tests" / file).read_text(encoding="utf-8")
+        assert re.search(rf"^def {test}\(", source, re.MULTILINE), f"{page} names {file}::{test}"
