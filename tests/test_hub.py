@@ -422,7 +422,10 @@ def test_what_cannot_be_pushed_is_said_in_one_line(author, run, tmp_path):
     (run / "model" / "README.md").write_text("x")
     metrics = json.loads((run / "metrics.json").read_text())
     (run / "metrics.json").write_text(json.dumps({**metrics, "format": 1}))
-    assert "was written by another version of nlp_mixup (format 1; this one reads 2)" in author.push(run, "me/x")["err"]
+    assert (
+        "was written by another version of nlp_mixup (format 1; this one reads 2 and 3)"
+        in author.push(run, "me/x")["err"]
+    )
 
 
 def test_hostile_names_stay_words(server, author, reader, tmp_path):

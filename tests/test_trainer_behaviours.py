@@ -328,6 +328,8 @@ def test_early_stops_and_kept_checkpoints_are_the_stock_trainers(tmp_path):
 
 # ---- searching -------------------------------------------------------------------------------------------------------
 
+RATES = (1e-4, 0.03, 0.1, 1.0)  # one a trial: what a sampler draws may be one rate four times
+
 
 def search(folder, compute_metrics, direction=None, **settings):
     pytest.importorskip("optuna")
@@ -342,7 +344,7 @@ def search(folder, compute_metrics, direction=None, **settings):
     evaluations, evaluate = [], trainer.evaluate
     trainer.evaluate = lambda *args, **kwargs: evaluations.append(evaluate(*args, **kwargs)) or evaluations[-1]
     best = trainer.hyperparameter_search(
-        hp_space=lambda trial: {"learning_rate": trial.suggest_categorical("learning_rate", [1e-4, 0.1, 1.0])},
+        hp_space=lambda trial: {"learning_rate": trial.suggest_float("learning_rate", *2 * [RATES[trial.number]])},
         n_trials=4, direction=direction, backend="optuna",
     )  # fmt: skip
     return best, evaluations

@@ -199,11 +199,10 @@ def difference_intervals(
         >>> print(difference_intervals(4 * good, 4 * good, labels)["nll"])
         .000 (.000 to .000)
     """
-    first = RowScores.from_logits(logits, labels, n_bins=n_bins)
-    second = RowScores.from_logits(other_logits, labels, n_bins=n_bins)
+    tables = check_logits(logits), check_logits(other_logits)
+    first, second = (RowScores.from_logits(table, labels, n_bins=n_bins) for table in tables)
     if len(first.confidence) != len(second.confidence):
         _refuse_other_rows(first, second)
-    tables = check_logits(logits), check_logits(other_logits)
     if np.array_equal(*tables):
         values = scores_of_rows(first)
         return {name: Interval(0.0, 0.0, 0.0, level, n_resamples, _method(name)) for name in values}
