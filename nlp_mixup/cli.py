@@ -204,9 +204,17 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
     else:
         with data_errors():
             run.train(trainer, prepared, keep_models="last")
+    leave_processes()
     if arguments.training.process_index == 0:
         with user_errors():
             print_run(run.folder)
+
+
+def leave_processes() -> None:
+    """Closes the connections between processes, as torch asks for: one that ends with them open is aborted now and then."""
+    from accelerate import PartialState
+
+    PartialState().destroy_process_group()
 
 
 def compare_command(name: str, seeds: list[int] | None, arms: list[str] | None, overrides: list[str]) -> None:
@@ -259,6 +267,7 @@ def compare_command(name: str, seeds: list[int] | None, arms: list[str] | None, 
                     print(f"nlp-mixup: {failed[-1]} The comparison goes on without it.", file=sys.stderr)
         run.unlock()
         del trainer  # and its model, before the next is made
+    leave_processes()
     if runs[0].arguments.training.process_index == 0:
         with user_errors():
             for run in runs:
