@@ -7,6 +7,9 @@ fine-tuned encoder's with accuracy .86, `sharp` with accuracy .97. The truth is 
 as claimed; or under-confident, .6 of the wrong right. In pairs, two models on the same rows, the second often right where the
 first is. 15 bins; the true ECE and OE are those of two million rows in these bins.
 
+Widths are compared in cells with at least 100 rows, 15 wrong and 15 right ones expected, where the method of 0.1 covers .93 too.
+Of a pair only rows that one model alone has right tell which is better, so there a second column asks for 15 of these each way.
+
 Every set has its interval by the method here and by that of 0.1, the bootstrap's percentiles. All sets of a cell are scored
 together: the weights of rows depend on the seed and n alone. That this gives what `score_intervals` gives, a test holds; two
 things are less: `--draws` weights in place of 1,000, and the noise floor from bins in place of rows. A cell passes unless the
@@ -66,6 +69,7 @@ PAIRS = (
     ("sharp", "calibrated", "sharp", "over-confident"),
     ("wide", "calibrated", "wide", "under-confident"),
 )
+SAME_LUCK = 0.7  # of a pair's rows, in which the second model is right where the first is, if as accurate
 SCORES = ("accuracy", "confidence", "gap", "nll", "ece", "oe")
 
 
@@ -256,11 +260,16 @@ def old_limits(sets: Sets, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def difference_limits(first: Sets, second: Sets, name: str) -> tuple[np.ndarray, np.ndarray]:
-    low = np.quantile(first.low[name] - second.high[name], 0.025, axis=1)
-    high = np.quantile(first.high[name] - second.low[name], 0.975, axis=1)
+    sides = first.low[name] - second.low[name], first.high[name] - second.high[name]
+    lowest, highest = np.minimum(*sides), np.maximum(*sides)
+    lowest[:, ::2] = (first.low[name] - second.high[name])[:, ::2]
+    highest[:, ::2] = (first.high[name] - second.low[name])[:, ::2]
+    low, high = np.quantile(lowest, 0.025, axis=1), np.quantile(highest, 0.975, axis=1)
     if name in first.bias:
-        low = low - (first.bias[name][1] - second.bias[name][0])
-        high = high - (first.bias[name][0] - second.bias[name][1])
+        (least, largest), (other_least, other_largest) = first.bias[name], second.bias[name]
+        middle = (least + largest - other_least - other_largest) / 2
+        half = np.hypot(largest - least, other_largest - other_least) / 2
+        low, high = low - (middle + half), high - (middle - half)
     return low, high
 
 
@@ -280,6 +289,13 @@ def pair_of_confidences(shapes: tuple[str, str], rng: np.random.Generator, shape
     return first, np.where(rng.random(shape) < 0.5, first, second) if shapes[0] == shapes[1] else second
 
 
+def one_alone_right(first: np.ndarray, second: np.ndarray) -> float:
+    """The share of rows that the one model has right and the other not, of both ways the rarer; from the chances to be right."""
+    first_alone = SAME_LUCK * np.maximum(first - second, 0) + (1 - SAME_LUCK) * first * (1 - second)
+    second_alone = SAME_LUCK * np.maximum(second - first, 0) + (1 - SAME_LUCK) * second * (1 - first)
+    return float(min(first_alone.mean(), second_alone.mean()))
+
+
 @dataclass(frozen=True)
 class Cell:
     """One kind of model, or two kinds, and a number of rows."""
@@ -293,7 +309,9 @@ class Cell:
         n, rng = self.n, np.random.default_rng(seed)
         weights = Weights.of(n, draws)
         many = self.confidences(np.random.default_rng(99), (2_000_000,))
-        scores = [true_scores(c, TRUTHS[truth](c)) for c, truth in zip(many, self.truths, strict=True)]
+        chances = [TRUTHS[truth](c) for c, truth in zip(many, self.truths, strict=True)]
+        scores = [true_scores(c, chance) for c, chance in zip(many, chances, strict=True)]
+        discordant = f"{one_alone_right(*chances):.4f}" if len(chances) == 2 else ""
         left_out = {"confidence"} if len(many) == 2 else set()
         if any(c.min() < 0.5 for c in many):  # `wide` has more than two classes, and so no NLL of its confidences alone
             left_out.add("nll")
@@ -304,8 +322,7 @@ class Cell:
             size = min(step, sets - start)
             confidence = self.confidences(rng, (size, n))
             luck = rng.random((size, n))
-            # The second model's luck is the first's in seven rows of ten.
-            other = np.where(rng.random((size, n)) < 0.7, luck, rng.random((size, n)))
+            other = np.where(rng.random((size, n)) < SAME_LUCK, luck, rng.random((size, n)))
             found = [
                 draw_sets(c, u < TRUTHS[truth](c), weights, rng)
                 for c, u, truth in zip(confidence, (luck, other), self.truths, strict=False)
@@ -325,7 +342,8 @@ class Cell:
             chance = binomtest(round(hits), sets).proportion_ci(0.95, "wilson")
             yield {
                 "confidences": " and ".join(self.shapes), "truth": " and ".join(self.truths), "n": n, "score": name,
-                "true value": f"{truth:.4f}", "accuracy": f"{scores[0]['accuracy']:.3f}", "sets": sets,
+                "true value": f"{truth:.4f}", "accuracy": f"{scores[0]['accuracy']:.3f}",
+                "discordant": discordant, "sets": sets,
                 "coverage": f"{hits / sets:.4f}", "low": f"{chance.low:.4f}", "high": f"{chance.high:.4f}",
                 "mean width": f"{width / sets:.4f}", "coverage of 0.1": f"{old_hits / sets:.4f}",
                 "mean width of 0.1": f"{old_width / sets:.4f}",
@@ -345,15 +363,27 @@ def cells(rows: tuple[int, ...] = ROWS) -> list[Cell]:
 
 
 def away_from_the_ends(row: dict[str, Any]) -> bool:
-    """At least 100 rows, of which 15 wrong and 15 right ones are to be expected; there widths are compared."""
+    """At least 100 rows, of which 15 wrong and 15 right ones are to be expected."""
     accuracy = float(row["accuracy"])
     return row["n"] >= 100 and 15 <= row["n"] * accuracy <= row["n"] - 15
 
 
+def apart(row: dict[str, Any]) -> bool:
+    """A pair that has besides 15 rows to be expected, each way, that one model alone has right."""
+    return row["discordant"] != "" and away_from_the_ends(row) and row["n"] * float(row["discordant"]) >= 15
+
+
+def widths(rows: list[dict[str, Any]], where: Callable[[dict[str, Any]], bool]) -> str:
+    """The range of the mean width over that of 0.1, where that covers too."""
+    kept = [r for r in rows if where(r) and float(r["mean width of 0.1"]) > 0 and float(r["coverage of 0.1"]) >= TARGET]
+    ratio = [float(row["mean width"]) / float(row["mean width of 0.1"]) for row in kept]
+    return f"{min(ratio):.2f} to {max(ratio):.2f} ({len(ratio)})" if ratio else "-"
+
+
 def summary(table: list[dict[str, Any]]) -> Iterator[str]:
     """A line per score, models alone and pairs: the range of coverage, and of the widths away from the ends."""
-    yield "| | score | cells | coverage | fails | of 0.1 | width / that of 0.1 |"
-    yield "|---|---|---|---|---|---|---|"
+    yield "| | score | cells | coverage | fails | of 0.1 | width / that of 0.1 (cells) | with 15 discordant rows each way |"
+    yield "|---|---|---|---|---|---|---|---|"
     for kind in ("one model", "difference"):
         for name in SCORES:
             rows = [r for r in table if r["score"] == name and (" and " in r["truth"]) == (kind == "difference")]
@@ -361,15 +391,9 @@ def summary(table: list[dict[str, Any]]) -> Iterator[str]:
                 continue
             covered, old = ([float(r[key]) for r in rows] for key in ("coverage", "coverage of 0.1"))
             fails = sum(float(r["high"]) < TARGET for r in rows)
-            ratio = [
-                float(r["mean width"]) / float(r["mean width of 0.1"])
-                for r in rows
-                if away_from_the_ends(r) and float(r["mean width of 0.1"]) > 0 and float(r["coverage of 0.1"]) >= TARGET
-            ]
-            widths = f"{min(ratio):.2f} to {max(ratio):.2f}" if ratio else "-"
             yield (
                 f"| {kind} | {name} | {len(rows)} | {min(covered):.3f} to {max(covered):.3f} | {fails} "
-                f"| {min(old):.3f} to {max(old):.3f} | {widths} |"
+                f"| {min(old):.3f} to {max(old):.3f} | {widths(rows, away_from_the_ends)} | {widths(rows, apart)} |"
             )
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,14 @@ from nlp_mixup.calibration import (
     softmax,
 )
 from nlp_mixup.calibration.diagnosis import rows_needed
-from nlp_mixup.calibration.intervals import accuracy_interval, differences_of_rows, intervals_of_rows
+from nlp_mixup.calibration.intervals import (
+    accuracy_interval,
+    difference_of_draws,
+    differences_of_rows,
+    interval_of_draws,
+    intervals_of_rows,
+)
+from nlp_mixup.calibration.resampling import Draws, resample_scores
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import interval_coverage
@@ -188,8 +196,8 @@ def test_near_the_floor_only_one_thing_is_said():
 
 
 def test_a_model_and_the_same_after_temperature_give_the_same_answers():
-    logits, labels = case(60)
-    temperatures = np.where(np.arange(60) % 2, 1.7, 2.3)[:, None]  # as of two halves
+    logits, labels = case(20)
+    temperatures = np.where(np.arange(20) % 2, 1.7, 2.3)[:, None]  # as of two halves
     found = difference_intervals((logits / temperatures + 5).astype(np.float32), logits, labels, n_resamples=300)
     assert (found["accuracy"].low, found["accuracy"].high) == pytest.approx((0, 0), abs=1e-12)
     independent = difference_intervals(logits / temperatures + 0.01 * logits[::-1], logits, labels, n_resamples=300)
@@ -198,14 +206,56 @@ def test_a_model_and_the_same_after_temperature_give_the_same_answers():
 
 
 def test_two_models_that_answer_alike_so_far_may_differ_in_more_rows():
-    """Fifty rows, both always right: the one may still be wrong in 1 - .025^(1/50) of all rows, and the other never."""
+    """Fifty rows, both always right: the one may still be wrong in 1 - .05^(1/50) of all rows, and the other never.
+
+    The extra row's weight exceeds w in (1 - w)^50 of the draws, and in every other one it tells for one model alone.
+    """
     first, labels = two_classes([0.99] * 50, [1] * 50)
     second, _ = two_classes([0.98] * 50, [1] * 50)
     second[:, 0] += np.linspace(0, 1e-3, 50)
     found = differences_of_rows(*(RowScores.from_logits(z, labels) for z in (first, second)), n_resamples=4000)
-    limit = 1 - accuracy_interval(50, 50).low
+    limit = 1 - 0.05 ** (1 / 50)
     assert (found["accuracy"].low, found["accuracy"].high) == pytest.approx((-limit, limit), rel=0.05)
-    assert found["gap"].high > 0.06 > -0.06 > found["gap"].low
+    assert found["gap"].high > 0.01 + 0.95 * limit > 0.01 - 0.95 * limit > found["gap"].low  # the first claims .01 more
+
+
+def test_a_difference_is_narrower_than_both_ends_together_and_turns_round_with_its_models():
+    def draws(seed, least, largest):
+        rng = np.random.default_rng(seed)
+        low = rng.random(400)
+        return Draws({"ece": low}, {"ece": low + 0.01}, {"ece": (least, largest)})
+
+    first, second = draws(0, 0.0, 0.06), draws(1, 0.01, 0.09)
+    forth, back = difference_of_draws(first, second), difference_of_draws(second, first)
+    assert forth.bias["ece"] == pytest.approx((-0.02 - 0.05, -0.02 + 0.05))  # half ranges .03 and .04, as 3-4-5
+    assert forth.low["ece"] == pytest.approx(-back.high["ece"], abs=1e-15)
+    assert forth.bias["ece"] == pytest.approx((-back.bias["ece"][1], -back.bias["ece"][0]))
+    width = forth.high["ece"] - forth.low["ece"]
+    assert width == pytest.approx(np.where(np.arange(400) % 2, 0.0, 0.02), abs=1e-12)
+    alike = difference_of_draws(first, second, same_answers=True)
+    assert alike.high["ece"] == pytest.approx(alike.low["ece"])
+    assert alike.bias["ece"] == pytest.approx((0.0 - 0.09, 0.06 - 0.01))
+
+
+@pytest.mark.parametrize(("truth", "n"), [("over-confident", 30), ("both", 200)])
+def test_a_difference_to_a_model_whose_errors_do_not_show_yet_is_covered(truth, n):
+    """Pairs that are in no table; with both biases at the same ends, three intervals of ECE in ten would miss the truth."""
+    for row in interval_coverage.Cell(("wide", "wide"), ("calibrated", truth), n).run(400, 200):
+        assert float(row["high"]) >= 0.93, row  # the upper end of the Monte Carlo interval
+
+
+def test_the_rows_that_one_model_alone_has_right_are_counted_the_rarer_way():
+    rng = np.random.default_rng(0)
+    chances, luck = np.full((2, 200_000), [[0.9], [0.7]]), rng.random(200_000)
+    other = np.where(rng.random(200_000) < interval_coverage.SAME_LUCK, luck, rng.random(200_000))
+    first, second = luck < chances[0], other < chances[1]
+    expected = min((first & ~second).mean(), (second & ~first).mean())
+    assert interval_coverage.one_alone_right(*chances) == pytest.approx(expected, abs=0.002)
+    assert interval_coverage.one_alone_right(*chances) == pytest.approx(0.3 * 0.7 * 0.1)
+    row = {"n": 700, "accuracy": "0.9", "discordant": "0.0210"}
+    assert not interval_coverage.apart(row)
+    assert interval_coverage.apart(row | {"n": 720})
+    assert not interval_coverage.apart(row | {"n": 720, "discordant": ""})
 
 
 def test_rows_that_are_all_alike_give_slow_scores_a_width_too():
@@ -235,7 +285,17 @@ def test_the_simulation_has_the_limits_of_the_library():
                 assert (alone[name].low, alone[name].high) == pytest.approx((low[row], high[row]), abs=1e-5)
                 low, high = interval_coverage.difference_limits(sets, others, name)
                 assert (paired[name].low, paired[name].high) == pytest.approx((low[row], high[row]), abs=1e-5)
-            for name in ("ece", "oe"):  # the lower one depends on the floor, simulated from bins or rows
+            draws = [resample_scores(rows, n_resamples=200, seed=0) for rows in (one, two)]
+            for name in (
+                "ece",
+                "oe",
+            ):  # the biases depend on the floor, simulated from bins or rows: here the simulation's
+                ranges = [(of.bias[name][0][row], of.bias[name][1][row]) for of in (sets, others)]
+                low, high = interval_coverage.difference_limits(sets, others, name)
+                between = difference_of_draws(*(replace(d, bias={name: r}) for d, r in zip(draws, ranges, strict=True)))
+                found = interval_of_draws(0.0, between.low[name], between.high[name], between.bias[name], 0.95)
+                assert (found.low, found.high) == pytest.approx((low[row], high[row]), abs=2e-4)
+            for name in ("ece", "oe"):  # the lower one depends on the floor
                 assert alone[name].high == pytest.approx(interval_coverage.limits(sets, name, n)[1][row], abs=1e-5)
             z, labels = two_classes(confidence[row], correct[row])
             nll = score_intervals(z, labels, n_resamples=200)["nll"]

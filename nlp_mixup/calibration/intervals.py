@@ -174,9 +174,11 @@ def difference_intervals(
 ) -> dict[str, Interval]:
     """Paired differences, first minus second, of two models' scores on the same rows.
 
-    Two models may differ in one more row's answer, whatever they say of these; logits that are another's divided by
-    temperatures give the same answers by construction, and their one more row is right for both or wrong for both. The two
-    biases of an ECE difference may go apart, so it is wide where a model is near calibrated.
+    Two models may differ in one more row's answer, whatever they say of these: by the toss of a coin it is the worst for the
+    difference, or for both models. Logits that are another's divided by temperatures give the same answers by construction, and
+    their one more row is right for both or wrong for both. The two biases of an ECE difference may go apart, so it is wide where
+    a model is near calibrated. Such pairs are in none of the simulated cells: in trials their limits held less often with 100 rows or
+    fewer, those of NLL down to four times in five after a temperature below 1.
 
     Args:
         logits: (n, k) of the first model.
@@ -259,21 +261,44 @@ def differences_of_rows(
 def difference_of_draws(first: Draws, second: Draws, *, same_answers: bool = False) -> Draws:
     """The draws of a difference from both models' paired draws.
 
-    Its lowest has the extra row at the first model's lower and the second's upper end; with the same answers both are on one
-    side. The biases may be any within their ranges.
+    In every other draw, which is as the toss of a coin, one model alone has the extra row right: the lowest has the first model's
+    lower and the second's upper end. In the others, and in all where the answers are the same, both are on one side.
     """
     low, high = {}, {}
     for name in first.low:
-        if same_answers:
-            sides = (first.low[name] - second.low[name], first.high[name] - second.high[name])
-            low[name], high[name] = np.minimum(*sides), np.maximum(*sides)
-        else:
-            low[name], high[name] = first.low[name] - second.high[name], first.high[name] - second.low[name]
-    bias = {
-        name: (least - second.bias[name][1], largest - second.bias[name][0])
-        for name, (least, largest) in first.bias.items()
-    }
+        sides = (first.low[name] - second.low[name], first.high[name] - second.high[name])
+        low[name], high[name] = np.minimum(*sides), np.maximum(*sides)
+        if not same_answers:
+            low[name][::2] = (first.low[name] - second.high[name])[::2]
+            high[name][::2] = (first.high[name] - second.low[name])[::2]
+    bias = {name: bias_of_difference(first.bias[name], second.bias[name], apart=same_answers) for name in first.bias}
     return Draws(low, high, bias)
+
+
+def bias_of_difference(
+    first: tuple[float, float], second: tuple[float, float], *, apart: bool = False
+) -> tuple[float, float]:
+    """The range of the difference of two biases, each within its own: the half ranges add as independent errors do.
+
+    Were the biases taken to go together, as they do in two calibrated models, the interval would often miss a calibrated model
+    beside one whose errors do not show yet.
+
+    Args:
+        first: least and largest bias of the first model.
+        second: of the second.
+        apart: whether they may go apart fully, the one at its least and the other at its largest. So they do before and after
+            a temperature, where nothing else is random.
+
+    Example:
+        >>> low, high = bias_of_difference((0.0, 0.06), (0.01, 0.09))  # half ranges .03 and .04
+        >>> round(low, 3), round(high, 3)
+        (-0.07, 0.03)
+    """
+    if apart:
+        return first[0] - second[1], first[1] - second[0]
+    middle = (first[0] + first[1] - second[0] - second[1]) / 2
+    half = float(np.hypot(first[1] - first[0], second[1] - second[0])) / 2
+    return middle - half, middle + half
 
 
 def _refuse_other_rows(first: RowScores, second: RowScores) -> None:
