@@ -52,8 +52,8 @@ def finding(scores: Mapping[str, Any], gap: Measured) -> str:
         >>> finding(scores, Interval(-0.07, -0.123, -0.021)).split("; ")[1]
         'gap -.070 (-.123 to -.021). The gap hints at under-confidence, too small a one to tell with so few rows.'
     """
-    ece = short(scores["ece"])
-    limit = f"a perfectly calibrated model shows up to {short(scores['ece_floor_high'])} here"
+    ece, most = _apart(scores["ece"], scores["ece_floor_high"])
+    limit = f"a perfectly calibrated model shows up to {most} here"
     verdict, n = verdict_of(scores, gap), int(scores["n"])
     if verdict in ("over-confident", "under-confident"):
         claims, right = _percent(scores["confidence"], scores["accuracy"])
@@ -72,6 +72,16 @@ def finding(scores: Mapping[str, Any], gap: Measured) -> str:
     leaning = _leaning(direction(gap, n))
     hint = f" The gap hints at {leaning}-confidence, too small a one to tell with so few rows." if leaning else ""
     return f"Not distinguishable from calibrated at n = {n:,}: ECE {ece}, {limit}; gap {_signed(gap)}.{hint}"
+
+
+def _apart(first: float, second: float) -> tuple[str, str]:
+    """Two numbers to three decimals, or to as many, up to six, as tell them apart: a verdict stands on which is larger."""
+    shown = short(first), short(second)
+    for decimals in (4, 5, 6):
+        if shown[0] != shown[1] or first == second:
+            break
+        shown = f"{first:.{decimals}f}".removeprefix("0"), f"{second:.{decimals}f}".removeprefix("0")
+    return shown
 
 
 def standing(scores: Mapping[str, Any], intervals: Mapping[str, Measured]) -> str:
@@ -177,7 +187,7 @@ def fold_words(
             f"No temperature is folded in {switch}: {fitted}, {change}, but {on_test}. The test rows vetoed T: the test scores are "
             "no longer untouched."
         )
-    asked = ", as was asked," if decision.outcome == "always" else ","
+    asked = ", as was asked" if decision.outcome == "always" else ""
     also = f", and {on_test}" if on_test else ""
     if obstacle:
         return f"No temperature is folded in, though {fitted}, {change}{also}. {obstacle}"

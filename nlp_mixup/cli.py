@@ -317,7 +317,10 @@ def evaluate_command(model: str, overrides: list[str]) -> None:
 def push_command(options: argparse.Namespace) -> None:
     """Prepares what is to be published, lists it, and uploads exactly that."""
     with user_errors():
+        from nlp_mixup.experiment import quiet
         from nlp_mixup.push import prepare_metrics, prepare_run, upload
+
+        quiet()
 
         if options.metrics is not None:
             plans = prepare_metrics(options.metrics)

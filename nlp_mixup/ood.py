@@ -87,7 +87,8 @@ def tokenize_ood(
     """
     if data.out_of_classes is not None:
         texts = {HELD_OUT: data.out_of_classes, **texts}
-    sets = dict(tokenize(TextData(datasets.DatasetDict(texts), []), tokenizer, max_length=args.max_length))
+    limit = min(args.max_length, tokenizer.model_max_length)  # that it is lowered was said of the splits
+    sets = dict(tokenize(TextData(datasets.DatasetDict(texts), []), tokenizer, max_length=limit))
     if args.noise_samples > 0:
         sets[NOISE] = random_tokens(
             list(splits.values())[-1].remove_columns("labels"), tokenizer, args.noise_samples, args.data_split_seed

@@ -22,9 +22,9 @@ from transformers import AutoConfig, AutoModel, ViTConfig, ViTForImageClassifica
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from nlp_mixup import cli
-from nlp_mixup.advice import advice
+from nlp_mixup.advice import advice, finding
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.calibration import expected_calibration_error, fit_temperature, softmax
+from nlp_mixup.calibration import Interval, expected_calibration_error, fit_temperature, softmax
 from nlp_mixup.calibration.diagnosis import diagnose
 from nlp_mixup.calibration.label_entropy import mean_off_label_mass
 from nlp_mixup.doctor import DoctorArguments, evaluate
@@ -624,6 +624,15 @@ def test_both_faults_at_once_are_called_mixed():
     text = " ".join(advice(found))
     assert "neither over- nor under-confident on the whole" in text
     assert "Mixup is no remedy" in text
+
+
+def test_a_verdict_shows_which_of_two_close_numbers_is_larger():
+    scores = {"n": 70, "ece": 0.11101, "ece_floor_high": 0.11079, "confidence": 0.907, "accuracy": 0.871}
+    text = finding(scores, Interval(0.036, -0.028, 0.125))
+    assert "ECE .1110, where a perfectly calibrated model shows up to .1108 here" in text
+    assert "ECE .111, a perfectly calibrated model shows up to .120 here" in finding(
+        {**scores, "ece_floor_high": 0.12}, Interval(0.036, -0.028, 0.125)
+    )
 
 
 def test_the_alpha_is_the_one_whose_labels_move_as_far_as_the_gap():

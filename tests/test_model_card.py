@@ -220,13 +220,15 @@ def test_the_switch_is_obeyed_and_recorded(tmp_path, capsys):
     plan = prepare_run(tmp_path / "run", "me/always", fold="always")
     recorded = json.loads((folder / "config.json").read_text())["calibration"]
     assert (recorded["temperature"], recorded["fold"]) == (temperature.value, "always")
-    assert "is folded in, as was asked, (--fold always)" in plan.note
+    assert "is folded in, as was asked (--fold always): it changes" in plan.note
     assert "The test rows show that it does harm." in (folder / "README.md").read_text()
     plan = prepare_run(tmp_path / "run", "me/never", fold="never")
     assert "calibration" not in json.loads((folder / "config.json").read_text())
     assert "No temperature is folded in, as was asked (--fold never)." in plan.note
     write_run(tmp_path / "good", divisor=3.0)
-    assert "vetoed" not in prepare_run(tmp_path / "good", "me/auto").note
+    note = prepare_run(tmp_path / "good", "me/auto").note
+    assert "vetoed" not in note
+    assert "is folded in (--fold auto): it changes" in note
     assert json.loads((tmp_path / "good" / "release" / "config.json").read_text())["calibration"]["fold"] == "auto"
     cli.main(["push", str(tmp_path / "good"), "me/never", "--dry-run", "--fold", "never"])
     assert "No temperature is folded in, as was asked (--fold never)." in capsys.readouterr().out
