@@ -53,8 +53,11 @@ class SearchMixin(_Base):
             greater = bool(self.args.greater_is_better) if metric else greater_is_better("nll")
             fitting = "maximize" if greater else "minimize"
             if direction not in (None, fitting):
+                other = (
+                    "" if metric else ", name another score in the arguments, such as metric_for_best_model='accuracy'"
+                )
                 raise ValueError(
-                    f"direction={direction!r} would look for the worst {compute_objective}: leave it out, or give "
+                    f"direction={direction!r} would look for the worst {compute_objective}: leave it out{other}, or give "
                     "compute_objective=lambda metrics: ... with it."
                 )
             direction = fitting

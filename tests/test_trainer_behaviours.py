@@ -376,6 +376,13 @@ def test_a_search_in_the_wrong_direction_is_refused(tmp_path, settings, directio
         search(tmp_path, calibration_metrics(), direction, **settings)
 
 
+def test_the_refusal_of_maximize_says_how_to_search_for_accuracy(tmp_path):
+    with pytest.raises(ValueError, match="such as metric_for_best_model='accuracy'"):
+        search(tmp_path, calibration_metrics(), "maximize")
+    best, evaluations = search(tmp_path, calibration_metrics(), "maximize", metric_for_best_model="accuracy")
+    assert best.objective == max(evaluation["eval_accuracy"] for evaluation in evaluations)
+
+
 def test_a_search_for_a_score_that_is_not_there(tmp_path):
     with pytest.raises(ValueError, match=r"The evaluation gives no eval_f1, which the search needs, but .*eval_loss"):
         search(tmp_path, lambda prediction: {"f": 1.0}, metric_for_best_model="f1", eval_on_start=False)
