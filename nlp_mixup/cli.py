@@ -1,6 +1,7 @@
 """The command line: ``nlp-mixup train``, ``compare``, ``evaluate`` and so on. Top-level ``--help`` imports no torch."""
 
 import argparse
+import gc
 import os
 import select
 import signal
@@ -204,6 +205,7 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
     else:
         with data_errors():
             run.train(trainer, prepared, keep_models="last")
+        del trainer
     leave_processes()
     if arguments.training.process_index == 0:
         with user_errors():
@@ -214,6 +216,7 @@ def leave_processes() -> None:
     """Closes the connections between processes, as torch asks for: one that ends with them open is aborted now and then."""
     from accelerate import PartialState
 
+    gc.collect()  # the wrapped model must be gone before, or the connections' threads can wait for ever
     PartialState().destroy_process_group()
 
 

@@ -111,10 +111,12 @@ def hint_of(message):
 # Training on from a classifier
 
 
-@pytest.mark.parametrize("lora_rank", [0, 2])
+@pytest.mark.parametrize("lora_rank", [0, 2], ids=["whole", "lora"])
 @pytest.mark.parametrize("classes", [("pos", "neg"), ("POS", "Neg")])
 def test_the_same_classes_keep_the_models_order_and_its_head(tmp_path, caplog, classes, lora_rank):
     """The data's names are sorted neg, pos; the head's rows are pos, neg."""
+    if lora_rank:
+        pytest.importorskip("peft")
     good_classifier(tmp_path / "model", classes)
     data_of(tmp_path, ["neg", "pos"])
     model, prepared, accuracy = start_from(tmp_path, tmp_path / "model", lora_rank=lora_rank)
