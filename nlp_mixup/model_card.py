@@ -453,7 +453,7 @@ def _scores_caption(record: RunRecord, released: Released, row: Mapping[str, Any
         note += f" **{inert(trained_on['note'], limit=400)}**"
     return (
         f"Measured on the {row['n']:,} {held_out} rows of the split `{split}`{of}, seed {record.metrics['seed']}. In brackets: 95 % "
-        f"intervals over resampled rows. ECE, OE and MCE use {row['n_bins']} bins of the winning score, {EDGES}.{note}"
+        f"intervals over rows, Clopper and Pearson's for accuracy. ECE, OE and MCE use {row['n_bins']} bins of the winning score, {EDGES}.{note}"
     )
 
 
@@ -578,11 +578,13 @@ def _training(record: RunRecord, released: Released, source: Mapping[str, str | 
 
 
 def _starting_point(record: RunRecord, released: Released) -> str:
-    name = record.settings.get("model_name_or_path")
+    settings = record.settings
+    is_recipe = settings.keys() & {"dataset_name", "train_file"}  # else a script's, which had a model of its own
+    name = settings.get("model_name_or_path", DEFAULTS["model_name_or_path"] if is_recipe else None)
     if released.base_model:
         return _link(released.base_model, "")
     if name in BUILT_IN["model_name_or_path"]:
-        vectors = record.settings.get("glove_file")
+        vectors = settings.get("glove_file")
         return (
             f"word vectors of {inert(vectors)}, other weights drawn at random" if vectors else "weights drawn at random"
         )

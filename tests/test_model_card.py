@@ -589,6 +589,23 @@ def test_base_model_is_named_where_it_is_on_the_hub(tmp_path, monkeypatch):
         assert ModelCard((tmp_path / "release" / "README.md").read_text()).data.base_model == base
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            {"train_file": "mine.csv"},
+            "weights drawn at random",
+        ),  # the default of every recipe, which settings leave out
+        ({"train_file": "mine.csv", "glove_file": "g.txt"}, "word vectors of g.txt, other weights drawn at random"),
+        ({}, "not named"),  # a script's model may be any
+    ],
+)
+def test_the_starting_point_of_a_recipe_that_names_none_is_its_default(tmp_path, settings, words):
+    record = scored_record(None, None, label_names=["a", "b", "c"], settings=settings, arm="mixup", seed=0)
+    prepare_model(tiny_model("bert"), None, record, tmp_path / "release", "me/based")
+    assert f"- starting point: {words}\n" in (tmp_path / "release" / "README.md").read_text()
+
+
 def test_a_revision_that_is_no_branch_is_refused(tmp_path):
     write_run(tmp_path / "run")
     with pytest.raises(ValueError, match="--revision must be a branch's name"):
