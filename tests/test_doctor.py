@@ -384,7 +384,8 @@ def test_models_that_cannot_be_judged(planted, tmp_path, capsys):
     test = ("--test_file", planted / "test.csv")
     assert "There is no folder" in fails(capsys, tmp_path / "none", *test)
     assert "holds no model: there is no config.json" in fails(capsys, tmp_path, *test)
-    assert "cannot be loaded as a text or image classifier" in fails(capsys, "nobody/nothing-here", *test)
+    unknown = fails(capsys, "nobody/nothing-here", *test)
+    assert "cannot be loaded as a text or image classifier: there is no folder of that name here, and" in unknown
     tokenizer = build_word_tokenizer(WORDS)
     for name, settings, message in (
         ("one", {"num_labels": 1}, "has num_labels 1: one number a row"),

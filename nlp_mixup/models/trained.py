@@ -216,5 +216,7 @@ class _Loading:
             reason = "its weights are a pickle of more than tensors, which is not run. Ask for safetensors"
         if "trust_remote_code" in str(error):
             reason = "it brings code of its own. Read it, then type --trust_remote_code"
+        if isinstance(error, OSError) and not Path(self._name).expanduser().exists():
+            reason = f"there is no folder of that name here, and of the Hub it is said: {reason}"
         article = "an" if self._task == "image" else "a"
         raise ValueError(f"{self._name} cannot be loaded as {article} {self._task} classifier: {reason}") from error
