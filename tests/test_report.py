@@ -254,8 +254,8 @@ def test_arms_that_chose_different_epochs_are_compared_at_equal_ones_too(tmp_pat
     assert {row[0]: row[column] for row in grid.rows}["mixup"] == "1"
     markdown = (tmp_path / "report.md").read_text()
     assert "## Differences at equal epochs" in markdown
-    # 600 rows on which both answer alike leave 1 - .025 ** (1 / 600) = .006 for one in which they do not.
-    assert "| mixup | 1 | 3 | 3 | .000 (-.006 to +.006) | -.300 | **-.030 (" in markdown
+    # 600 rows on which both answer alike leave 1 - .05 ** (1 / 600) = .005 for one in which they do not.
+    assert "| mixup | 1 | 3 | 3 | .000 (-.005 to +.005) | -.300 | **-.030 (" in markdown
     assert "-.040 to -.030" in (tmp_path / "report.html").read_text()
     rows = list(csv.DictReader(io.StringIO((tmp_path / "results.csv").read_text())))
     assert {(row["arm"], row["epoch"]) for row in rows} == {("no_mixup", "3.0"), ("mixup", "1.0")}
