@@ -13,8 +13,10 @@ import time
 
 import sklearn.metrics  # noqa: F401
 
-from nlp_mixup import cli, experiment, report
-from nlp_mixup.trainer import MixupTrainer
+from nlp_mixup import cli
+from nlp_mixup.reports import report
+from nlp_mixup.runs import run as experiment
+from nlp_mixup.training import MixupTrainer
 
 
 def main() -> None:

@@ -15,7 +15,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from nlp_mixup.calibration import Temperature
-from nlp_mixup.release import fold_temperature
+from nlp_mixup.models import fold_temperature
 
 
 def peak_mebibytes() -> float:

@@ -26,8 +26,8 @@ from nlp_mixup import MixupTrainingArguments
 from nlp_mixup.arguments import ModelArguments
 from nlp_mixup.mixing import STEPS_AHEAD, draw_ahead, draw_mix, mixed_cross_entropy
 from nlp_mixup.vision import ImageMixupTrainer
-from nlp_mixup.vision.loading import load_image_model
-from nlp_mixup.vision.pixels import draw_cut_mix, mix_pixels
+from nlp_mixup.vision.mixing import draw_cut_mix, mix_pixels
+from nlp_mixup.vision.models import load_image_model
 
 CLASSES = 10
 

@@ -20,8 +20,8 @@ import numpy as np
 import yaml
 
 from nlp_mixup.calibration import softmax
-from nlp_mixup.results import write_npz, write_run
-from nlp_mixup.scoring import score_run
+from nlp_mixup.files import write_npz
+from nlp_mixup.runs import score_run, write_run
 
 
 def main() -> None:

@@ -18,10 +18,8 @@ from transformers import DataCollatorWithPadding
 
 from nlp_mixup.arguments import DataArguments, ModelArguments
 from nlp_mixup.data import load_text_data, tokenize
-from nlp_mixup.embeddings import EmbeddingMixer
-from nlp_mixup.mixing import draw_mix, mixed_cross_entropy
-from nlp_mixup.models.loading import load_model, load_tokenizer
-from nlp_mixup.pairing import pool_batches
+from nlp_mixup.mixing import EmbeddingMixer, draw_mix, mixed_cross_entropy, pool_batches
+from nlp_mixup.models import load_model, load_tokenizer
 
 
 def backward_mixed(accelerator, model, mixer, batches, *, alpha, seed, step, pad_token_id) -> float:

@@ -4,7 +4,9 @@ Importing the package loads neither torch nor transformers; each name is loaded 
 """
 
 import importlib
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
@@ -12,25 +14,38 @@ if TYPE_CHECKING:
     from nlp_mixup.arguments import MixupTrainingArguments
     from nlp_mixup.calibration import calibration_metrics
     from nlp_mixup.metrics import metric_path
-    from nlp_mixup.trainer import MixupMixin, MixupTrainer
+    from nlp_mixup.training import MixupMixin, MixupTrainer
 
-_HOMES = {
-    "MixupMixin": "nlp_mixup.trainer",
-    "MixupTrainer": "nlp_mixup.trainer",
-    "MixupTrainingArguments": "nlp_mixup.arguments",
-    "calibration_metrics": "nlp_mixup.calibration",
-    "metric_path": "nlp_mixup.metrics",
-}
 __all__ = ["MixupMixin", "MixupTrainer", "MixupTrainingArguments", "calibration_metrics", "metric_path"]
 
 
-def __getattr__(name: str):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'nlp_mixup' has no attribute {name!r}; it has {', '.join(__all__)}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
-    globals()[name] = value
-    return value
+def lazily(package: str, names: Mapping[str, tuple[str, ...]]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """``__getattr__`` and ``__dir__`` (PEP 562) of a package that loads the modules of some names when they are first used.
+
+    Args:
+        package: its ``__name__``.
+        names: module -> the names that it gives.
+    """
+    homes = {name: module for module, given in names.items() for name in given}
+    namespace = vars(sys.modules[package])
+
+    def load(name: str) -> Any:
+        if name not in homes:
+            known = ", ".join(namespace["__all__"])
+            raise AttributeError(f"module {package!r} has no attribute {name!r}; it has {known}")
+        value = getattr(importlib.import_module(homes[name]), name)
+        namespace[name] = value
+        return value
+
+    return load, lambda: [*namespace, *homes]
 
 
-def __dir__() -> list[str]:
-    return [*globals(), *__all__]
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "nlp_mixup.arguments": ("MixupTrainingArguments",),
+        "nlp_mixup.calibration": ("calibration_metrics",),
+        "nlp_mixup.metrics": ("metric_path",),
+        "nlp_mixup.training": ("MixupMixin", "MixupTrainer"),
+    },
+)

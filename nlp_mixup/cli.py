@@ -184,8 +184,8 @@ def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
         recipe = load_recipe(name)
         arm = arm or recipe.default_arm()
 
-        from nlp_mixup.experiment import Run, prepare, quiet
-        from nlp_mixup.report import print_run
+        from nlp_mixup.reports import print_run
+        from nlp_mixup.runs import Run, prepare, quiet
 
         quiet()
 
@@ -231,8 +231,8 @@ def compare_command(name: str, seeds: list[int] | None, arms: list[str] | None, 
         check_compare(recipe, seeds, overrides, arms)
         check_baseline(parse_arguments(recipe, BASELINE, overrides, seeds[0]))
 
-        from nlp_mixup.experiment import Run, prepare, quiet
-        from nlp_mixup.report import write_report
+        from nlp_mixup.reports import write_report
+        from nlp_mixup.runs import Run, prepare, quiet
 
         quiet()
 
@@ -287,7 +287,7 @@ def compare_command(name: str, seeds: list[int] | None, arms: list[str] | None, 
 def report_command(folder: str) -> None:
     """Writes the report of a results folder from what its runs stored."""
     with user_errors():
-        from nlp_mixup.report import write_report
+        from nlp_mixup.reports import write_report
 
         write_report(Path(folder))
 
@@ -320,8 +320,8 @@ def evaluate_command(model: str, overrides: list[str]) -> None:
 def push_command(options: argparse.Namespace) -> None:
     """Prepares what is to be published, lists it, and uploads exactly that."""
     with user_errors():
-        from nlp_mixup.experiment import quiet
-        from nlp_mixup.push import prepare_metrics, prepare_run, upload
+        from nlp_mixup.release import prepare_metrics, prepare_run, upload
+        from nlp_mixup.runs import quiet
 
         quiet()
 

@@ -23,15 +23,11 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from nlp_mixup.calibration import Interval
-from nlp_mixup.calibration.label_entropy import mean_label_entropy
-from nlp_mixup.comparison import Comparison, Estimate, wider
+from nlp_mixup.calibration import Interval, mean_label_entropy
 from nlp_mixup.figures import INK, OVER
 from nlp_mixup.recipe import load_recipe, parse_arguments, settings_of
-from nlp_mixup.report import write_report
-from nlp_mixup.report_figures import report_figures
-from nlp_mixup.results import PLACES, differing_settings, read_results
-from nlp_mixup.scoring import RAW, TEMPERATURE
+from nlp_mixup.reports import Comparison, Estimate, report_figures, wider, write_report
+from nlp_mixup.runs import PLACES, RAW, TEMPERATURE, differing_settings, read_results
 
 HERE = Path(__file__).parent
 FIGURES = HERE.parent / "docs" / "figures"

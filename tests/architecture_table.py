@@ -35,19 +35,19 @@ from tiny_image_models import (
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, TrainerCallback
 
-from nlp_mixup.architectures import HIDDEN_TYPES, REFUSED, check_mixable, encoder_layers
 from nlp_mixup.calibration import Temperature
-from nlp_mixup.embeddings import EmbeddingMixer
-from nlp_mixup.levels import HiddenMixer
-from nlp_mixup.mixing import Mix, mixed_cross_entropy
+from nlp_mixup.mixing.architectures import HIDDEN_TYPES, REFUSED, check_mixable, encoder_layers
+from nlp_mixup.mixing.draw import Mix, mixed_cross_entropy
+from nlp_mixup.mixing.embeddings import EmbeddingMixer
+from nlp_mixup.mixing.levels import HiddenMixer
 from nlp_mixup.models import build_word_tokenizer
 from nlp_mixup.models.adapters import add_lora, drawn_at_random, load_adapted
-from nlp_mixup.padding import allowed_error, padding_error
-from nlp_mixup.release import folded, merge_adapters
+from nlp_mixup.models.fold import folded, merge_adapters
+from nlp_mixup.models.padding import allowed_error, padding_error
 from nlp_mixup.vision import ImageMixupTrainer
-from nlp_mixup.vision.architectures import LAYERS, check_image_model, image_layers
-from nlp_mixup.vision.architectures import REFUSED as REFUSED_IMAGES
-from nlp_mixup.vision.pixels import mixed_batch
+from nlp_mixup.vision.mixing.architectures import LAYERS, check_image_model, image_layers
+from nlp_mixup.vision.mixing.architectures import REFUSED as REFUSED_IMAGES
+from nlp_mixup.vision.mixing.pixels import mixed_batch
 
 PAGE = Path(__file__).parents[1] / "docs" / "architectures.md"
 TOLERANCE = 1e-5
@@ -69,7 +69,7 @@ padding, rows of 1 to 17 tokens and lambda from 0 to 1:
 - **padding**: the sides on which a row has the same logits alone and padded beside a longer one (to 3.5e-4 of the largest). A
   tokenizer that pads on another side is set to one of them before training and scoring; a type without any is refused there,
   unless nothing is padded, as with batches of one row or rows of one length;
-- **temperature folds into**: the layer into which `nlp_mixup.release.fold_temperature` folds T = 1.7 so that the logits are
+- **temperature folds into**: the layer into which `nlp_mixup.models.fold.fold_temperature` folds T = 1.7 so that the logits are
   logits / T to within rounding, with right and left padding;
 - **LoRA**: two steps with adapters (`lora_rank`) on the encoder alone, saved, loaded beside another random head and merged: the
   logits are those that were trained. Named is what was trained whole and saved with the adapters.

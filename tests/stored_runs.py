@@ -7,8 +7,9 @@ import numpy as np
 import yaml
 
 from nlp_mixup.calibration import softmax
-from nlp_mixup.results import write_npz, write_run
-from nlp_mixup.scoring import score_run
+from nlp_mixup.files import write_npz
+from nlp_mixup.runs.results import write_run
+from nlp_mixup.runs.scoring import score_run
 
 
 def planted(seed, *, sharpness, n=200, k=3, labels_seed=7):
@@ -27,7 +28,7 @@ def planted(seed, *, sharpness, n=200, k=3, labels_seed=7):
 
 
 def store_run(output_dir, arm, seed, splits, *, settings=None, selection="last epoch", ood=None, epoch=3.0):
-    """OUT/<arm>/seed-<s> as `nlp_mixup.experiment.Run` leaves it."""
+    """OUT/<arm>/seed-<s> as `nlp_mixup.runs.run.Run` leaves it."""
     folder = output_dir / arm / f"seed-{seed}"
     k = splits["test"][0].shape[1]
     if ood is None:

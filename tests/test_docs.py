@@ -12,8 +12,8 @@ ROOT = Path(__file__).parents[1]
 def test_every_test_that_a_table_names_is_there(page):
     named, file = [], None
     for line in (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines():
-        for of_file, test in re.findall(r"`(?:(test_\w+\.py))?(?:::)?(test_\w+)`", line):
-            file = of_file or (file if "checks" in page else "test_combinations.py")
+        for of_file, test in re.findall(r"`(?:((?:\w+/)?test_\w+\.py))?(?:::)?(test_\w+)`", line):
+            file = of_file or (file if "checks" in page else "training/test_combinations.py")
             named.append((file, test))
     assert len(named) > 20
     for file, test in named:

@@ -11,7 +11,7 @@ from accelerate.state import AcceleratorState
 from conftest import tiny_dataset, tiny_model
 from test_trainer import batches, gradient_of, replay
 
-from nlp_mixup.mixing import draw_mix
+from nlp_mixup.mixing.draw import draw_mix
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

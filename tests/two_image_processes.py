@@ -1,4 +1,4 @@
-"""Runs under a 2-process launch; writes what test_vision_two_processes.py compares with one process.
+"""Runs under a 2-process launch; writes what vision/test_two_processes.py compares with one process.
 
 python -m torch.distributed.run --nproc_per_node 2 tests/two_image_processes.py FOLDER
 """
@@ -13,7 +13,7 @@ from tiny_image_models import image_rows, tiny_image_classifier, tiny_images
 
 from nlp_mixup import cli
 from nlp_mixup.vision import ImageMixupTrainer
-from nlp_mixup.vision.pixels import pool_images
+from nlp_mixup.vision.mixing.pixels import pool_images
 
 # name -> model type and arguments: 8 rows are two processes' two micro-batches of 2.
 CASES = {

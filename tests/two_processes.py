@@ -1,4 +1,4 @@
-"""Runs under a 2-process launch; writes what the tests in test_two_processes.py compare with one process.
+"""Runs under a 2-process launch; writes what the tests in training/test_two_processes.py compare with one process.
 
 python -m torch.distributed.run --nproc_per_node 2 tests/two_processes.py FOLDER
 """
@@ -17,9 +17,9 @@ from torch.distributed.fsdp import fully_shard
 from transformers import Trainer
 
 from nlp_mixup import MixupTrainer, calibration_metrics
-from nlp_mixup.embeddings import EmbeddingMixer
-from nlp_mixup.mixing import draw_mix, mixed_cross_entropy
-from nlp_mixup.pairing import pool_batches
+from nlp_mixup.mixing.draw import draw_mix, mixed_cross_entropy
+from nlp_mixup.mixing.embeddings import EmbeddingMixer
+from nlp_mixup.mixing.pairing import pool_batches
 
 # name -> (rows, model type, arguments). Two processes, so 8 rows are 2 x 4, or 2 x 2 micro-batches of 2.
 # A learning rate of 0 keeps the weights, so that the gradient of every step can be replayed on the first ones.

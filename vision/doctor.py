@@ -18,18 +18,23 @@ from transformers import default_data_collator
 
 import nlp_mixup.vision.models  # noqa: F401  registers its types
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data import check_settings, hashed, name_labels, subset
+from nlp_mixup.data import Facts, check_settings, facts_of, hashed, judged_rows, name_labels, subset, trained_rows
 from nlp_mixup.doctor import DoctorArguments, Subject, dtype_of, match_classes, unlabelled_notes
-from nlp_mixup.models.trained import load_trained_on_images
-from nlp_mixup.row_checks import Facts, facts_of, judged_rows, trained_rows
-from nlp_mixup.vision.images import open_image, read_content
-from nlp_mixup.vision.processing import resized_processor
-from nlp_mixup.vision.row_hashes import file_hashes, image_hashes
-from nlp_mixup.vision.sources import CONTENT, image_sources, read_split
+from nlp_mixup.models import load_trained_on_images
+from nlp_mixup.vision.data import (
+    CONTENT,
+    file_hashes,
+    image_hashes,
+    image_sources,
+    open_image,
+    read_content,
+    read_split,
+    resized_processor,
+)
 
 
 def prepare_images(model: str, data: DataArguments, options: DoctorArguments) -> Subject:
-    """`nlp_mixup.doctor.prepare` for images. Raises what it raises; a broken image is found when it is read."""
+    """`nlp_mixup.doctor.doctor.prepare` for images. Raises what it raises; a broken image is found when it is read."""
     check_settings(data)
     sources = image_sources(data, held_out=True)
     rows = {split: read_split(source, split, data) for split, source in sources.items()}

@@ -20,33 +20,55 @@ import transformers
 from datasets.fingerprint import Hasher
 
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data import SPLIT_NAMES, check_settings, class_tables, digest, drop_hidden_test, hashed, subset, take_out
-from nlp_mixup.experiment import Prepared
-from nlp_mixup.ood import HELD_OUT, NOISE, UNIFORM
+from nlp_mixup.data import (
+    HELD_OUT,
+    NOISE,
+    SPLIT_NAMES,
+    UNIFORM,
+    Facts,
+    check_settings,
+    class_tables,
+    digest,
+    drop_hidden_test,
+    facts_of,
+    hashed,
+    report_rows,
+    subset,
+    take_out,
+    trained_rows,
+)
 from nlp_mixup.recipe import RunArguments
-from nlp_mixup.row_checks import Facts, facts_of, report_rows, trained_rows
-from nlp_mixup.vision.images import (
+from nlp_mixup.runs import Prepared
+from nlp_mixup.vision.data import (
     Augmenter,
+    ImageReader,
     NoiseTransform,
     Normalization,
     PixelTransform,
+    Stream,
+    build_processor,
     collate_images,
+    count_readers,
+    image_hashes,
+    image_sources,
+    load_ood_tables,
+    load_stream,
     open_image,
     pixel_statistics,
     read_content,
+    read_split,
+    resized_processor,
+    stream_of_files,
+    take_apart,
 )
-from nlp_mixup.vision.loading import (
+from nlp_mixup.vision.models import (
     check_channels,
     check_model_name,
     find_start,
     load_image_model,
     load_image_processor,
 )
-from nlp_mixup.vision.processing import ImageReader, build_processor, resized_processor, take_apart
-from nlp_mixup.vision.row_hashes import image_hashes
-from nlp_mixup.vision.sources import image_sources, load_ood_tables, read_split
-from nlp_mixup.vision.stream import Stream, count_readers, load_stream, stream_of_files
-from nlp_mixup.vision.trainer import ImageMixupTrainer
+from nlp_mixup.vision.training import ImageMixupTrainer
 
 STREAM_SAMPLE = 1024  # images of a stream that its statistics are taken from
 _FORMAT = 2  # of the pixels that are kept: raise it when they are read in another way
@@ -77,7 +99,7 @@ class ImageData:
 
 
 def prepare_images(arguments: RunArguments) -> Prepared:
-    """What the runs of a comparison on images share; see `nlp_mixup.experiment.Prepared`.
+    """What the runs of a comparison on images share; see `nlp_mixup.runs.run.Prepared`.
 
     Images are brought to size and normalised as the image processor does that is saved with the model: a pretrained one's
     own, or one with the mean and standard deviation of the training images.

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nlp_mixup.label_map import (
+from nlp_mixup.data.label_map import (
     IDENTITY,
     check_shared,
     class_named,
@@ -17,8 +17,8 @@ from nlp_mixup.label_map import (
     listed,
     read_label_map,
 )
-from nlp_mixup.label_names import alike, several, shown, typed
-from nlp_mixup.rows import shorten
+from nlp_mixup.data.label_names import alike, several, shown, typed
+from nlp_mixup.data.rows import shorten
 
 logger = logging.getLogger(__name__)
 

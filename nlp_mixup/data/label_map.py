@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from nlp_mixup.label_names import alike, plain, shown, typed
-from nlp_mixup.rows import shorten
+from nlp_mixup.data.label_names import alike, plain, shown, typed
+from nlp_mixup.data.rows import shorten
 
 IDENTITY = "identity"
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import datasets
 import numpy as np
 
-from nlp_mixup.data import TextData, tokenize
-from nlp_mixup.rows import existing_file, read_texts
+from nlp_mixup.data.rows import existing_file, read_texts
+from nlp_mixup.data.splits import TextData, tokenize
 
 if TYPE_CHECKING:  # transformers imports torch, which nothing in this file needs
     from transformers import PreTrainedTokenizerBase

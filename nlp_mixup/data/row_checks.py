@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nlp_mixup.rows import PLACE, TEXTS, blank_rows, shorten
+from nlp_mixup.data.rows import PLACE, TEXTS, blank_rows, shorten
 
 TRAINED = "trained-rows.npy"
 HASH, GIVEN = "__hash__", "__given__"  # columns of a split: `row_hash` of each row, and its label before noise

@@ -53,7 +53,7 @@ def read_rows(source: Source, split: str, args: DataArguments) -> Rows:
     if args.text_pair_column:
         wanted["text_pair"] = args.text_pair_column
     opened = _open(source, f"{args.dataset_name} ({split})")
-    _check_columns(opened.name, opened.columns, wanted)
+    check_columns(opened.name, opened.columns, wanted)
     names_column = ["label_name"] if args.label_column == "label" and "label_name" in opened.columns else []
     table = with_places(opened.read(list(dict.fromkeys([*wanted.values(), *names_column]))), opened.first_row)
     if args.drop_blank:
@@ -135,7 +135,7 @@ def read_texts(path: Path, args: DataArguments, where: tuple[str, str] | None = 
     if args.text_pair_column:
         wanted["text_pair"] = args.text_pair_column
     opened = _open(path, str(path))
-    _check_columns(opened.name, opened.columns, wanted)
+    check_columns(opened.name, opened.columns, wanted)
     _check_choice(opened.name, opened.columns, where)
     table = with_places(
         opened.read(list(dict.fromkeys([*wanted.values(), *(where[:1] if where else ())]))), opened.first_row
@@ -196,7 +196,7 @@ def _open(source: Source, name: str) -> _Opened:
     if source.suffix.lower() == ".csv":
         return _Opened(name, _csv_header(source), 2, {}, lambda columns: _read_csv(source, columns))
     if source.suffix.lower() == ".parquet":
-        parquet = _open_parquet(source)
+        parquet = open_parquet(source)
         features = datasets.Features.from_arrow_schema(parquet.schema_arrow)
         return _Opened(name, parquet.schema_arrow.names, 1, dict(features), parquet.read)
     records = _json_records(source)
@@ -208,9 +208,9 @@ def _open(source: Source, name: str) -> _Opened:
 
 def _checked(opened: _Opened, table: pa.Table, role: str, column: str) -> pa.ChunkedArray:
     where = f"{opened.name}: column {column!r}"
-    values = _complete(table[column], where, opened.first_row)
+    values = complete(table[column], where, opened.first_row)
     if role == "label":
-        return _check_labels(values, opened.features.get(column), where, opened.first_row)
+        return check_labels(values, opened.features.get(column), where, opened.first_row)
     if not _is_string(values.type):
         raise ValueError(f"{where} holds {values.type}, accepted are strings. Type --{role}_column NAME.")
     return values.cast(pa.string())
@@ -244,7 +244,7 @@ def listing(folder: Path) -> str:
     return shorten(sorted(entry.name for entry in folder.iterdir() if not is_hidden(entry.name))) or "nothing"
 
 
-def _check_columns(name: str, there: list[str], wanted: dict[str, str]) -> None:
+def check_columns(name: str, there: list[str], wanted: dict[str, str]) -> None:
     if not there:
         raise ValueError(f"{name} is empty: every split that is given needs rows. Check the file.")
     for role, column in wanted.items():
@@ -289,7 +289,7 @@ def _read_csv(path: Path, columns: list[str]) -> pa.Table:
         ) from error
 
 
-def _open_parquet(path: Path) -> pa.parquet.ParquetFile:
+def open_parquet(path: Path) -> pa.parquet.ParquetFile:
     try:
         return pa.parquet.ParquetFile(path)
     except pa.ArrowInvalid as error:
@@ -334,7 +334,7 @@ def _json_column(records: list[dict[str, Any]], column: str, name: str) -> pa.Ar
         raise ValueError(f"{name}: column {column!r} holds {found}. Write one type throughout.") from error
 
 
-def _complete(column: pa.ChunkedArray, where: str, first_row: int) -> pa.ChunkedArray:
+def complete(column: pa.ChunkedArray, where: str, first_row: int) -> pa.ChunkedArray:
     if column.null_count:
         rows = np.flatnonzero(pc.is_null(column)) + first_row
         header = " (the header is row 1)" if first_row == 2 else ""
@@ -350,7 +350,7 @@ def _is_string(kind: pa.DataType) -> bool:
     return any(check(kind) for check in (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view))
 
 
-def _check_labels(column: pa.ChunkedArray, feature: Any, where: str, first_row: int) -> pa.ChunkedArray:
+def check_labels(column: pa.ChunkedArray, feature: Any, where: str, first_row: int) -> pa.ChunkedArray:
     """Labels as names or int64; an error for what is no class."""
     kind = column.type
     if isinstance(feature, datasets.ClassLabel):

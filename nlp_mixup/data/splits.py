@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets.fingerprint import Hasher
 
-from nlp_mixup.class_names import Naming, name_classes
-from nlp_mixup.label_names import plain, shown, typed
-from nlp_mixup.row_checks import GIVEN, HASH, Facts, Hashes, facts_of, text_hashes
-from nlp_mixup.rows import (
+from nlp_mixup.data.class_names import Naming, name_classes
+from nlp_mixup.data.label_names import plain, shown, typed
+from nlp_mixup.data.row_checks import GIVEN, HASH, Facts, Hashes, facts_of, text_hashes
+from nlp_mixup.data.rows import (
     EXTENSIONS,
     PLACE,
     TEXTS,
@@ -506,7 +506,7 @@ def _held_out_sources(
 def named_splits(name: str, args: DataArguments, *, needs_train: bool = True) -> dict[str, Source]:
     """The splits of ``dataset_name``: the demo's, a folder's files, or what the Hub has."""
     if name == DEMO:
-        from nlp_mixup.demo import load_demo_tweets
+        from nlp_mixup.data.demo import load_demo_tweets
 
         return dict(load_demo_tweets())
     folder = Path(name).expanduser()

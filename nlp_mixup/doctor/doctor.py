@@ -31,20 +31,23 @@ from transformers.utils.logging import disable_progress_bar as disable_transform
 import nlp_mixup
 from nlp_mixup.advice import advice, disagreement_line
 from nlp_mixup.arguments import DataArguments, used_settings
-from nlp_mixup.calibration import reliability_table, softmax
-from nlp_mixup.calibration.diagnosis import Diagnosis, diagnose
-from nlp_mixup.calibration.disagreement import compare_accuracies
-from nlp_mixup.calibration.floor import short
-from nlp_mixup.calibration.intervals import Interval
-from nlp_mixup.data import HeldOut, number_classes, read_held_out, text_data, tokenize
+from nlp_mixup.calibration import Diagnosis, Interval, compare_accuracies, diagnose, reliability_table, short, softmax
+from nlp_mixup.data import (
+    HeldOut,
+    judged_rows,
+    match_labels,
+    number_classes,
+    read_held_out,
+    shorten,
+    tell_unlabelled,
+    text_data,
+    tokenize,
+    trained_rows,
+)
 from nlp_mixup.figures import reliability_figure
-from nlp_mixup.label_map import match_labels
-from nlp_mixup.models.trained import load_trained, reads_images
-from nlp_mixup.padding import SAMPLE, settle_padding
+from nlp_mixup.files import write_atomically
+from nlp_mixup.models import SAMPLE, load_trained, reads_images, settle_padding
 from nlp_mixup.recipe import fields_of, load_recipe, parse_fields, tokens_of
-from nlp_mixup.results import write_atomically
-from nlp_mixup.row_checks import judged_rows, trained_rows
-from nlp_mixup.rows import shorten, tell_unlabelled
 
 
 @dataclass
@@ -116,7 +119,7 @@ class Subject:
         label_map: data label -> the model's class, as they were matched.
         data_collator: makes a batch of rows.
         notes: what a reader should know of how the rows were read.
-        trained_on: split -> how many of its rows the model was trained on; see `nlp_mixup.row_checks.RowReport`.
+        trained_on: split -> how many of its rows the model was trained on; see `nlp_mixup.data.row_checks.RowReport`.
     """
 
     model: Any
@@ -358,7 +361,7 @@ def judge(
 
 
 def _folded(config: Any) -> list[str]:
-    """What `nlp_mixup.release` recorded of a temperature in the weights, in a sentence; the record may be anybody's."""
+    """What `nlp_mixup.models.fold` recorded of a temperature in the weights, in a sentence; the record may be anybody's."""
     recorded = getattr(config, "calibration", None)
     if not isinstance(recorded, dict) or not isinstance(recorded.get("temperature"), float):
         return []

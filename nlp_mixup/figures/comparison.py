@@ -1,6 +1,6 @@
 """The pictures of a comparison of arms, after those of Thulasidasan et al. 2019 (arXiv 1905.11001).
 
-As in :mod:`nlp_mixup.figures`, ``draw_*(data, ax)`` draw what was computed elsewhere, and nothing touches pyplot or a
+As in :mod:`nlp_mixup.figures.reliability`, ``draw_*(data, ax)`` draw what was computed elsewhere, and nothing touches pyplot or a
 global style. Data go from an arm's name to its arrays; the order of the arms is theirs in the picture, and the first
 arm is the one that the others are compared with: it is drawn in solid black and repeated in every panel. An arm keeps
 colour, line style and marker over all figures that are given the same arms, and no arm is told from another of its
@@ -24,10 +24,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from nlp_mixup import figures
-from nlp_mixup.calibration import Decision, Interval, label_entropy_cdf, mean_label_entropy
-from nlp_mixup.calibration.intervals import direction
-from nlp_mixup.figures import INK, OVER, UNDER
+from nlp_mixup.calibration import Decision, Interval, direction, label_entropy_cdf, mean_label_entropy
+from nlp_mixup.figures import reliability as figures
+from nlp_mixup.figures.reliability import INK, OVER, UNDER
 
 # The rest of Okabe and Ito's palette but yellow, which is too pale for a line on white.
 COLOURS = ("#0072B2", OVER, UNDER, "#CC79A7", "#E69F00", "#56B4E9")

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
-from nlp_mixup.architectures import UNMIXED_INPUTS, Embedding, embeddings_of
-from nlp_mixup.mixing import Mix, interpolate
+from nlp_mixup.mixing.architectures import UNMIXED_INPUTS, Embedding, embeddings_of
+from nlp_mixup.mixing.draw import Mix, interpolate
 
 Carrier = Literal["auto", "dominant", "longer"]
 

@@ -1,7 +1,7 @@
 """Mixup in the hidden states that a layer of an encoder puts out.
 
 Manifold mixup (Verma et al., ICML 2019); TMix (Chen et al., ACL 2020). The third level, the sentence just before the last
-linear layer (Guo et al. 2019), is the interpolation of logits and needs no module: see `nlp_mixup.trainer`.
+linear layer (Guo et al. 2019), is the interpolation of logits and needs no module: see `nlp_mixup.training.trainer`.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
-from nlp_mixup.mixing import Mix, interpolate
+from nlp_mixup.mixing.draw import Mix, interpolate
 
 
 class HiddenMixer:
@@ -23,10 +23,10 @@ class HiddenMixer:
 
     Args:
         model: an encoder with a classifier's head.
-        layers: its layers in the order in which they are called, such as `nlp_mixup.architectures.encoder_layers` gives.
+        layers: its layers in the order in which they are called, such as `nlp_mixup.mixing.architectures.encoder_layers` gives.
 
     Example:
-        >>> from nlp_mixup.architectures import encoder_layers
+        >>> from nlp_mixup.mixing.architectures import encoder_layers
         >>> from transformers import BertConfig, BertForSequenceClassification
         >>> config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=3, num_attention_heads=2)
         >>> model = BertForSequenceClassification(config)

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from nlp_mixup.mixing import Mix
+from nlp_mixup.mixing.draw import Mix
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel
 from transformers.trainer_utils import align_special_tokens
 
-from nlp_mixup.padding import pad_token_id
-from nlp_mixup.release import find_head, plain_logits
+from nlp_mixup.models.fold import find_head, plain_logits
+from nlp_mixup.models.padding import pad_token_id
 
 CONFIG = "adapter_config.json"
 HEADS = ("classifier", "score")  # what PEFT's SEQ_CLS saves of its own accord: every module whose name ends so

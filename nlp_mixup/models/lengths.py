@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 # Types with a table of positions: a longer row is an IndexError, or a RuntimeError, in the middle of training. All others
-# count positions relatively, rotate, or clamp. tests/test_lengths.py runs each type at its limit and beyond.
+# count positions relatively, rotate, or clamp. tests/models/test_lengths.py runs each type at its limit and beyond.
 TABLE = {
     *("albert", "bart", "bert", "big_bird", "bigbird_pegasus", "biogpt", "canine", "convbert", "ctrl", "deberta"),
     *("deberta-v2", "distilbert", "electra", "ernie", "flaubert", "fnet", "gpt-sw3", "gpt2", "gpt_bigcode", "gpt_neo"),

@@ -12,8 +12,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from nlp_mixup.label_map import explain_new_head, listed
-from nlp_mixup.rows import shorten
+from nlp_mixup.data import explain_new_head, listed, shorten
 
 logger = logging.getLogger(__name__)
 

@@ -20,11 +20,11 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from nlp_mixup.lengths import limit_length
 from nlp_mixup.models.adapters import is_adapted, load_adapted, model_below
+from nlp_mixup.models.fold import merge_adapters
+from nlp_mixup.models.lengths import limit_length
+from nlp_mixup.models.padding import pad_token_id
 from nlp_mixup.models.starting import class_names, config_file
-from nlp_mixup.padding import pad_token_id
-from nlp_mixup.release import merge_adapters
 
 
 def load_trained(
@@ -84,7 +84,7 @@ def load_trained_on_images(
 ) -> tuple[PreTrainedModel, Any]:
     """Loads an image classifier and its image processor, under the rules of `load_trained`.
 
-    The types of `nlp_mixup.vision.models` are known once that is imported.
+    The types of `nlp_mixup.vision.models.cnn` are known once that is imported.
 
     Args:
         name: as for `load_trained`.

@@ -33,15 +33,30 @@ from transformers import (
 
 from nlp_mixup.advice import disagreement_line, ece_is_blind, fold_words, run_disagreement
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.calibration.folding import FoldDecision, decide_fold
-from nlp_mixup.lengths import limit_length
+from nlp_mixup.calibration import FoldDecision, decide_fold
 from nlp_mixup.metrics import METRICS, metric_path
-from nlp_mixup.model_card import Released, model_card, reliability_png
-from nlp_mixup.models.adapters import drawn_at_random, is_adapted, load_adapted
-from nlp_mixup.padding import check_padding
-from nlp_mixup.record import HUB_ID, RunRecord, interval_of, is_hub_id, read_record
-from nlp_mixup.release import folded, merge_adapters, probe_batch
-from nlp_mixup.verification import Probe, check_same_model, probe_of, read_probe
+from nlp_mixup.models import (
+    check_padding,
+    drawn_at_random,
+    folded,
+    is_adapted,
+    limit_length,
+    load_adapted,
+    merge_adapters,
+    probe_batch,
+)
+from nlp_mixup.release.card import Released, model_card, reliability_png
+from nlp_mixup.runs import (
+    HUB_ID,
+    Probe,
+    RunRecord,
+    check_same_model,
+    interval_of,
+    is_hub_id,
+    probe_of,
+    read_probe,
+    read_record,
+)
 
 RELEASE = "release"  # folder of a run in which lies what it publishes
 MARKER = ".nlp-mixup-release"  # stays at home; without it a folder is somebody's own
@@ -242,7 +257,7 @@ def _run_probe(run_folder: Path, record: RunRecord) -> Probe:
     stored = read_probe(run_folder)
     if stored is not None:
         return stored
-    from nlp_mixup.experiment import read_rows_again
+    from nlp_mixup.runs import read_rows_again
 
     try:
         return read_rows_again(run_folder, record.logits["validation"][0])

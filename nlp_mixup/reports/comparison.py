@@ -15,18 +15,29 @@ from scipy import stats
 
 from nlp_mixup.advice import Arm, arm_words, equal_epochs_line
 from nlp_mixup.arguments import BASELINE, DataArguments, MixupTrainingArguments, ModelArguments
-from nlp_mixup.calibration import Interval
-from nlp_mixup.calibration.floor import short
-from nlp_mixup.calibration.intervals import (
+from nlp_mixup.calibration import (
     MIN_ROWS_FOR_DIRECTION,
+    Draws,
+    Interval,
+    RowScores,
     difference_of_draws,
     differences_of_rows,
     direction,
     interval_of_draws,
+    scores_of_rows,
+    short,
 )
-from nlp_mixup.calibration.resampling import Draws, RowScores, scores_of_rows
-from nlp_mixup.results import FORMAT, FREE_SETTINGS, PLACES, Results, StoredRun
-from nlp_mixup.scoring import RAW, TEMPERATURE, draws_of_logits, stored_draws
+from nlp_mixup.runs import (
+    FORMAT,
+    FREE_SETTINGS,
+    PLACES,
+    RAW,
+    TEMPERATURE,
+    Results,
+    StoredRun,
+    draws_of_logits,
+    stored_draws,
+)
 
 CALIBRATIONS = (RAW, TEMPERATURE)
 DIFFERENCES = ("accuracy", "nll", "brier", "ece", "oe")
@@ -350,7 +361,7 @@ def wider(values: np.ndarray, over_rows: Interval, *, rows: int | None = None) -
 
 
 def verdict(comparison: Comparison, arm: str) -> str:
-    """An arm in words; see `nlp_mixup.advice.arm_words`."""
+    """An arm in words; see `nlp_mixup.advice.words.arm_words`."""
     changes = {name: comparison.difference(arm, RAW, name) for name in ("accuracy", "nll", "ece", "gap")}
     scores = {name: comparison.mean(arm, RAW, name)[0] for name in ("ece", "ece_floor_high")}
     has_temperature = bool(comparison.seeds(arm, TEMPERATURE))

@@ -6,15 +6,28 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nlp_mixup import comparison_figures as draw
 from nlp_mixup.arguments import BASELINE
-from nlp_mixup.calibration import CalibrationBins, ReliabilityTable, group_points
-from nlp_mixup.calibration.decision import Decision, accept_above_of_confidences, decision_line_of_confidences
-from nlp_mixup.calibration.selective import risk_coverage_of_confidences
-from nlp_mixup.comparison import CALIBRATIONS, DIFFERENCES, Comparison
-from nlp_mixup.figures import reliability_figure
-from nlp_mixup.results import StoredRun
-from nlp_mixup.scoring import RAW
+from nlp_mixup.calibration import (
+    CalibrationBins,
+    Decision,
+    ReliabilityTable,
+    accept_above_of_confidences,
+    decision_line_of_confidences,
+    group_points,
+    risk_coverage_of_confidences,
+)
+from nlp_mixup.figures import (
+    alpha_figure,
+    difference_figure,
+    gap_by_epoch_figure,
+    joint_density_figure,
+    label_entropy_figure,
+    ood_confidence_figure,
+    reliability_figure,
+    risk_coverage_figure,
+)
+from nlp_mixup.reports.comparison import CALIBRATIONS, DIFFERENCES, Comparison
+from nlp_mixup.runs import RAW, StoredRun
 
 GROUP = 50  # validation rows of a point of the joint density
 DENSITY_ARMS, DENSITY_EPOCHS = 4, 5  # more make a picture that no page holds
@@ -67,7 +80,7 @@ def _difference(comparison: Comparison) -> Figure | None:
                     arms[calibration] = (found.value, found.low, found.high)
     if not differences:
         return None
-    return draw.difference_figure(
+    return difference_figure(
         differences, n=_n(comparison), n_bins=_n_bins(comparison), seeds=_seeds(comparison), split=comparison.split
     )
 
@@ -82,7 +95,7 @@ def _gap_by_epoch(comparison: Comparison) -> Figure | None:
         shortest = min(map(len, by_seed))  # early stopping ends seeds apart
         if shortest > 1:
             gaps[arm] = np.array([gap[:shortest] for gap in by_seed])
-    return draw.gap_by_epoch_figure(gaps, n=_n_validation(comparison), seeds=_seeds(comparison)) if gaps else None
+    return gap_by_epoch_figure(gaps, n=_n_validation(comparison), seeds=_seeds(comparison)) if gaps else None
 
 
 def _joint_density(comparison: Comparison) -> Figure | None:
@@ -104,7 +117,7 @@ def _joint_density(comparison: Comparison) -> Figure | None:
             points.setdefault(arm, {})[epoch] = accuracy, confidence
     if not points:
         return None
-    return draw.joint_density_figure(points, n=_n_validation(comparison), seeds=_seeds(comparison), size=GROUP)
+    return joint_density_figure(points, n=_n_validation(comparison), seeds=_seeds(comparison), size=GROUP)
 
 
 def _alpha(comparison: Comparison) -> Figure | None:
@@ -119,7 +132,7 @@ def _alpha(comparison: Comparison) -> Figure | None:
         }
         for name in ("ece", "oe", "ece_floor")
     }
-    return draw.alpha_figure(
+    return alpha_figure(
         by_alpha["ece"],
         by_alpha["oe"],
         floor={alpha: float(np.mean(values)) for alpha, values in by_alpha["ece_floor"].items()},
@@ -135,7 +148,7 @@ def _label_entropy(comparison: Comparison) -> Figure | None:
         run for run in comparison.results.all_runs if run.settings.get("mixup_mode") != "inputs_only"
     ]  # hard labels
     alphas = {run.settings.get("mixup_alpha") or 0 for run in runs} - {0}
-    return draw.label_entropy_figure(sorted(map(float, alphas))) if alphas else None
+    return label_entropy_figure(sorted(map(float, alphas))) if alphas else None
 
 
 def _ood_confidence(comparison: Comparison) -> Figure | None:
@@ -150,7 +163,7 @@ def _ood_confidence(comparison: Comparison) -> Figure | None:
             confidence.setdefault(name, {})[arm] = np.concatenate([arrays[f"{key}-{RAW}"] for arrays in stored])
         for name in names:
             auroc[name][arm] = comparison.mean(arm, RAW, f"auroc_msp_{name}")[0]
-    return draw.ood_confidence_figure(confidence, auroc, seeds=_seeds(comparison))
+    return ood_confidence_figure(confidence, auroc, seeds=_seeds(comparison))
 
 
 def _risk_coverage(comparison: Comparison) -> Figure:
@@ -174,7 +187,7 @@ def _risk_coverage(comparison: Comparison) -> Figure:
                 for arrays in stored
             ]
         )
-    return draw.risk_coverage_figure(
+    return risk_coverage_figure(
         risks,
         decisions=decisions,
         max_risk=max_risk,

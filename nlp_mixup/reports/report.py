@@ -27,15 +27,12 @@ from nlp_mixup.advice import (
     temperature_line,
 )
 from nlp_mixup.arguments import BASELINE, row_sources
-from nlp_mixup.calibration import Temperature
-from nlp_mixup.calibration.floor import short
-from nlp_mixup.calibration.intervals import nll_gain
-from nlp_mixup.comparison import CALIBRATIONS, DIFFERENCES, Comparison, Estimate, verdict
-from nlp_mixup.comparison_figures import HOW_TO_READ
-from nlp_mixup.figures import reliability_figure
-from nlp_mixup.report_figures import pooled_table, report_figures
-from nlp_mixup.results import StoredRun, read_results, read_run, write_atomically, write_results
-from nlp_mixup.scoring import RAW, TEMPERATURE
+from nlp_mixup.calibration import Temperature, nll_gain, short
+from nlp_mixup.figures import HOW_TO_READ, reliability_figure
+from nlp_mixup.files import write_atomically
+from nlp_mixup.reports.comparison import CALIBRATIONS, DIFFERENCES, Comparison, Estimate, verdict
+from nlp_mixup.reports.figures import pooled_table, report_figures
+from nlp_mixup.runs import RAW, TEMPERATURE, StoredRun, read_results, read_run, write_results
 
 SCORES = {
     "accuracy": "accuracy",
@@ -355,7 +352,7 @@ def _png(figure: Any) -> bytes:
 def _render(template: str, context: dict[str, Any]) -> str:
     is_html = template.endswith(".html.jinja")
     environment = Environment(
-        loader=PackageLoader("nlp_mixup"), autoescape=is_html, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("nlp_mixup.reports"), autoescape=is_html, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
     environment.filters["md"] = escape_markdown

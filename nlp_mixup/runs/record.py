@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 import nlp_mixup
 from nlp_mixup.calibration import Interval, Temperature
-from nlp_mixup.results import FORMAT, read_run
-from nlp_mixup.scoring import score_run
+from nlp_mixup.runs.results import FORMAT, read_run
+from nlp_mixup.runs.scoring import score_run
 
 # Settings that tell of the machine or the account, and change no number.
 PRIVATE = {
@@ -147,7 +147,7 @@ def scored_record(
         settings: arguments of the training.
         arm: a name for this way of training.
         seed: of the training.
-        trained_on: what is known of held-out rows that were trained on; see `nlp_mixup.row_checks.RowReport`.
+        trained_on: what is known of held-out rows that were trained on; see `nlp_mixup.data.row_checks.RowReport`.
         n_bins: equal-width bins of ECE and OE.
     """
     metrics: dict[str, Any] = {

@@ -24,6 +24,7 @@ import yaml
 
 import nlp_mixup
 from nlp_mixup.arguments import BASELINE, DataArguments, used_settings
+from nlp_mixup.files import write_atomically, write_npz
 
 FORMAT = 3  # of metrics.json; raised when a stored number would mean something else
 READABLE = (2, FORMAT)  # 2, of 0.1, has other resamples; comparisons draw them again from its logits
@@ -55,10 +56,6 @@ COLUMNS = (
 )
 
 
-_UMASK = os.umask(0)
-os.umask(_UMASK)
-
-
 class BrokenRun(ValueError):
     """A run whose files are half-written or corrupted; training it again mends it."""
 
@@ -71,7 +68,7 @@ class StoredRun:
         folder: OUT/<arm>/seed-<s>.
         arm, seed: which run it is.
         settings: the flat settings of arguments.yaml.
-        metrics: the content of metrics.json; see `nlp_mixup.scoring.Scored`.
+        metrics: the content of metrics.json; see `nlp_mixup.runs.scoring.Scored`.
     """
 
     folder: Path
@@ -139,28 +136,6 @@ class Results:
         return list(self.all_runs[0].metrics["ood"])
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file so that a reader, or a run killed half-way, finds all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # A name of its own: array jobs that end together write the same report.
-    handle, partial = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-        os.chmod(partial, 0o666 & ~_UMASK)
-        os.replace(partial, path)
-    except BaseException:
-        Path(partial).unlink(missing_ok=True)
-        raise
-
-
-def write_npz(path: Path, **arrays: Any) -> None:
-    """Writes arrays, compressed and atomically."""
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
-    write_atomically(path, content.getvalue())
-
-
 def installed_versions() -> dict[str, str]:
     """The versions of the libraries that train.
 
@@ -186,7 +161,7 @@ def write_run(
         named: ``arm``, ``seed``, ``selection``, the rule that chose the weights, and ``epoch``, the one it chose.
         predictions: logits and labels of each split.
         ood_logits: logits of each out-of-distribution set.
-        resamples, confidence, metrics: as `nlp_mixup.scoring.score_run` returns them.
+        resamples, confidence, metrics: as `nlp_mixup.runs.scoring.score_run` returns them.
     """
     for split, (logits, labels) in predictions.items():
         write_npz(folder / f"logits-{split}.npz", logits=logits, labels=labels)

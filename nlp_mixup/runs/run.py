@@ -28,16 +28,17 @@ import nlp_mixup
 from nlp_mixup.arguments import DataArguments, ModelArguments, used_settings
 from nlp_mixup.calibration import calibration_metrics, softmax
 from nlp_mixup.data import digest, load_text_data, tokenize
-from nlp_mixup.lengths import limit_length
-from nlp_mixup.models.loading import find_start, load_model, load_tokenizer
-from nlp_mixup.ood import load_ood_texts, tokenize_ood
+from nlp_mixup.models import limit_length
+from nlp_mixup.models import find_start, load_model, load_tokenizer
+from nlp_mixup.data import load_ood_texts, tokenize_ood
 from nlp_mixup.recipe import RunArguments, load_recipe, parse_arguments, settings_of
-from nlp_mixup.record import local_settings
-from nlp_mixup.results import BrokenRun, differing_settings, read_run, write_atomically, write_npz, write_run
-from nlp_mixup.row_checks import TRAINED, RowReport, npy, report_rows, trained_rows
-from nlp_mixup.scoring import score_run
-from nlp_mixup.trainer import MixupTrainer
-from nlp_mixup.verification import Probe, chosen_rows, probe_of, write_probe
+from nlp_mixup.runs.record import local_settings
+from nlp_mixup.runs.results import BrokenRun, differing_settings, read_run, write_run
+from nlp_mixup.files import write_atomically, write_npz
+from nlp_mixup.data import TRAINED, RowReport, npy, report_rows, trained_rows
+from nlp_mixup.runs.scoring import score_run
+from nlp_mixup.training import MixupTrainer
+from nlp_mixup.runs.verification import Probe, chosen_rows, probe_of, write_probe
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,7 @@ def prepare(arguments: RunArguments) -> Prepared:
     """Loads the data and turns it into model inputs. Raises what `prepare_texts` or `prepare_images` raise."""
     with arguments.training.main_process_first(desc="loading the data"):
         if arguments.data.task == "image":
-            from nlp_mixup.vision.data import prepare_images
+            from nlp_mixup.vision.runs import prepare_images
 
             return prepare_images(arguments)
         return prepare_texts(arguments)

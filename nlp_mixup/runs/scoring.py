@@ -23,8 +23,8 @@ from nlp_mixup.calibration import (
     slow_score_intervals,
     softmax,
 )
-from nlp_mixup.calibration.intervals import N_RESAMPLES, intervals_of_draws
-from nlp_mixup.calibration.resampling import Draws, RowScores, resample_scores
+from nlp_mixup.calibration import N_RESAMPLES, intervals_of_draws
+from nlp_mixup.calibration import Draws, RowScores, resample_scores
 
 SLOW_RESAMPLES = 100  # of scores that take milliseconds each, after every run
 RAW, TEMPERATURE = "raw", "temperature"

@@ -13,10 +13,10 @@ from huggingface_hub import CommitInfo, HfApi
 from transformers import Trainer
 from transformers.utils import logging
 
-from nlp_mixup.watch import first_batch
+from nlp_mixup.training.watch import first_batch
 
 if TYPE_CHECKING:
-    from nlp_mixup.record import RunRecord
+    from nlp_mixup.runs import RunRecord
 
     _Base = Trainer
 else:
@@ -82,14 +82,14 @@ class PushMixin(_Base):
                 another model than this one.
             UploadError: the upload did not finish; the message says how to go on.
         """
-        from nlp_mixup.push import RELEASE, check_replaceable, prepare_model, upload
-        from nlp_mixup.release import merge_adapters, probe_batch
-        from nlp_mixup.verification import probe_of
+        from nlp_mixup.models import merge_adapters, probe_batch
+        from nlp_mixup.release import RELEASE, check_replaceable, prepare_model, upload
+        from nlp_mixup.runs import probe_of
 
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             raise ValueError(
                 "The weights are spread over several processes, where no temperature can be folded in. Save them with "
-                "trainer.save_model(), load them in one process, and push with nlp_mixup.push.prepare_model and upload."
+                "trainer.save_model(), load them in one process, and push with nlp_mixup.release.push.prepare_model and upload."
             )
         folder = Path(str(self.args.output_dir)) / RELEASE
         check_replaceable(folder)
@@ -142,8 +142,8 @@ class PushMixin(_Base):
 
     def _run_record(self) -> RunRecord:
         """What the run in output_dir stored of this model, or the scores of `eval_dataset`, on every process."""
-        from nlp_mixup.model_card import DEFAULTS, SHOWN_SETTINGS
-        from nlp_mixup.record import scored_record
+        from nlp_mixup.release import DEFAULTS, SHOWN_SETTINGS
+        from nlp_mixup.runs import scored_record
 
         logits, labels = self._evaluation_logits()
         stored = self._stored_record(logits, labels)
@@ -170,7 +170,7 @@ class PushMixin(_Base):
 
     def _trained_on(self) -> dict[str, dict[str, Any]]:
         """How many of the evaluation rows are training rows too, told by their tokens; of other inputs that is not known."""
-        from nlp_mixup.row_checks import Facts, row_hash, trained_rows_of
+        from nlp_mixup.data import Facts, row_hash, trained_rows_of
 
         hashes = []
         for rows in (self.train_dataset, self._held_out()):
@@ -185,7 +185,7 @@ class PushMixin(_Base):
 
     def _stored_record(self, logits: Any, labels: Any) -> RunRecord | None:
         """The record in output_dir, if its validation predictions are those of this model."""
-        from nlp_mixup.record import read_record
+        from nlp_mixup.runs import read_record
 
         folder = Path(str(self.args.output_dir))
         if not (folder / "metrics.json").is_file():

@@ -16,16 +16,25 @@ from torch.optim.lr_scheduler import LambdaLR
 from transformers import PreTrainedModel, Trainer
 from transformers.utils import logging
 
-from nlp_mixup.architectures import encoder_layers
 from nlp_mixup.arguments import MixupTrainingArguments, check_parallelism
-from nlp_mixup.embeddings import EmbeddingMixer
-from nlp_mixup.evaluation import EvaluationMixin
-from nlp_mixup.levels import HiddenMixer
-from nlp_mixup.mixing import STEPS_AHEAD, Mix, draw_ahead, draw_layer, draw_mix, interpolate, mixed_cross_entropy
-from nlp_mixup.padding import SAMPLE, made_up_rows, pad_token_id, settle_padding
-from nlp_mixup.pairing import Pairing, pool_batches
-from nlp_mixup.publishing import PushMixin
-from nlp_mixup.refusals import (
+from nlp_mixup.mixing import (
+    STEPS_AHEAD,
+    EmbeddingMixer,
+    HiddenMixer,
+    Mix,
+    Pairing,
+    draw_ahead,
+    draw_layer,
+    draw_mix,
+    encoder_layers,
+    interpolate,
+    mixed_cross_entropy,
+    pool_batches,
+)
+from nlp_mixup.models import SAMPLE, made_up_rows, pad_token_id, settle_padding
+from nlp_mixup.training.evaluation import EvaluationMixin
+from nlp_mixup.training.publishing import PushMixin
+from nlp_mixup.training.refusals import (
     check_arguments,
     check_batch_labels,
     check_classifier,
@@ -35,8 +44,8 @@ from nlp_mixup.refusals import (
     check_user_loss,
     logits_of,
 )
-from nlp_mixup.search import SearchMixin
-from nlp_mixup.watch import TrainingWatch, can_be_indexed, first_batch
+from nlp_mixup.training.search import SearchMixin
+from nlp_mixup.training.watch import TrainingWatch, can_be_indexed, first_batch
 
 logger = logging.get_logger(__name__)
 

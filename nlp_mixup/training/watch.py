@@ -18,7 +18,7 @@ from transformers import Trainer, TrainerCallback
 from transformers.trainer_utils import has_length
 
 if TYPE_CHECKING:
-    from nlp_mixup.trainer import MixupMixin
+    from nlp_mixup.training.trainer import MixupMixin
 
 CLEAN_SAMPLE = 256  # training rows of which each epoch logs the plain loss
 

@@ -35,7 +35,7 @@ from nlp_mixup.calibration.intervals import (
 )
 from nlp_mixup.calibration.resampling import Draws, resample_scores
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import interval_coverage
 
 
@@ -346,7 +346,7 @@ def test_few_rows_that_are_all_right_claim_no_power():
         assert rows_needed(np.full(n, 0.97), np.ones(n, dtype=bool)) > 20 * n
 
 
-COVERAGE = Path(__file__).parents[1] / "results" / "interval-coverage.csv"
+COVERAGE = Path(__file__).parents[2] / "results" / "interval-coverage.csv"
 
 
 def test_the_table_of_coverage_holds_every_cell_and_none_fails():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import brier_score_loss, log_loss
 
 import nlp_mixup.calibration as calibration
-from nlp_mixup import figures, metrics
+from nlp_mixup import metrics
 from nlp_mixup.calibration import (
     CalibrationBins,
     EqualMass,
@@ -37,6 +37,7 @@ from nlp_mixup.calibration import (
     risk_coverage,
     smooth_ece,
 )
+from nlp_mixup.figures import reliability as figures
 
 MODULES = [
     importlib.import_module(f"nlp_mixup.calibration.{found.name}")

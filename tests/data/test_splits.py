@@ -19,9 +19,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast
 
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data import TextData, load_text_data, stratified_rows, tokenize
+from nlp_mixup.data.splits import TextData, load_text_data, stratified_rows, tokenize
 
-SHARED = Path(__file__).parents[2] / "shared" / "data"
+SHARED = Path(__file__).parents[3] / "shared" / "data"
 TEXTS = ["NA", "null", "None", "nan", "", 'she said "no", twice', "two\nlines", "naïve 日本 🙂", "1234", " "]
 
 
@@ -548,7 +548,9 @@ def test_max_length_out_of_range(tmp_path, caplog):
 
 
 def test_import_is_free_of_torch_and_transformers():
-    code = "import sys, nlp_mixup.data; print([name for name in ('torch', 'transformers') if name in sys.modules])"
+    code = (
+        "import sys, nlp_mixup.data.splits; print([name for name in ('torch', 'transformers') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

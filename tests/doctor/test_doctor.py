@@ -22,13 +22,13 @@ from transformers import AutoConfig, AutoModel, ViTConfig, ViTForImageClassifica
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from nlp_mixup import cli
-from nlp_mixup.advice import advice, finding
+from nlp_mixup.advice.words import advice, finding
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.calibration import Interval, expected_calibration_error, fit_temperature, softmax
 from nlp_mixup.calibration.diagnosis import diagnose
 from nlp_mixup.calibration.label_entropy import mean_off_label_mass
-from nlp_mixup.doctor import DoctorArguments, evaluate
-from nlp_mixup.label_map import match_labels
+from nlp_mixup.data.label_map import match_labels
+from nlp_mixup.doctor.doctor import DoctorArguments, evaluate
 from nlp_mixup.models import build_word_tokenizer
 
 CLASSES = ["negative", "so_so", "positive"]

@@ -9,9 +9,9 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from nlp_mixup import comparison_figures
 from nlp_mixup.calibration import Decision, label_entropy_cdf, mean_label_entropy, risk_coverage
-from nlp_mixup.comparison_figures import (
+from nlp_mixup.figures import comparison as comparison_figures
+from nlp_mixup.figures.comparison import (
     HOW_TO_READ,
     alpha_figure,
     arm_styles,
@@ -368,6 +368,6 @@ def test_every_figure_says_how_to_read_it():
 
 
 def test_pyplot_is_not_needed():
-    code = "import sys, nlp_mixup.comparison_figures; print('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, nlp_mixup.figures.comparison; print('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nlp_mixup.calibration import reliability_table
-from nlp_mixup.figures import (
+from nlp_mixup.figures.reliability import (
     describe_table,
     draw_confidence_histogram,
     draw_reliability,
@@ -92,6 +92,6 @@ def test_the_standard_figure_has_a_diagram_over_a_histogram_per_arm(table, tmp_p
 def test_pyplot_is_not_needed():
     import subprocess
 
-    code = "import sys, nlp_mixup.figures; print('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, nlp_mixup.figures.reliability; print('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

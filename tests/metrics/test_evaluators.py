@@ -229,7 +229,7 @@ def test_a_suite_from_a_file(setting, accuracy, tmp_path):
 @pytest.mark.parametrize("setting", [2], indirect=True)
 def test_the_documentations_blocks_run(setting, capsys):
     model, tokenizer, rows, probs, labels = setting
-    page = (Path(__file__).parents[1] / "docs" / "measuring.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "measuring.md").read_text()
     names = {"model": model, "tokenizer": tokenizer, "rows": rows}
     blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     exec(blocks[0].replace('{"negative": 0, "positive": 1}', '{"pos": 0, "neg": 1}'), names)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from conftest import DECODERS, ENCODERS, tiny_batch, tiny_model
 
-from nlp_mixup.embeddings import EmbeddingMixer, choose_carriers
-from nlp_mixup.mixing import Mix
+from nlp_mixup.mixing.draw import Mix
+from nlp_mixup.mixing.embeddings import EmbeddingMixer, choose_carriers
 
 PARTNERS = [1, 0, 3, 2]
 

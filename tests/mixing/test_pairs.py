@@ -7,12 +7,12 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from nlp_mixup.arguments import DataArguments, ModelArguments
-from nlp_mixup.data import load_text_data, tokenize
-from nlp_mixup.embeddings import EmbeddingMixer
-from nlp_mixup.mixing import Mix
+from nlp_mixup.data.splits import load_text_data, tokenize
+from nlp_mixup.mixing.draw import Mix
+from nlp_mixup.mixing.embeddings import EmbeddingMixer
 from nlp_mixup.models.loading import load_tokenizer
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "sick_nli"
+DATA = Path(__file__).parents[3] / "shared" / "data" / "sick_nli"
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,12 @@ from transformers import (
 
 from nlp_mixup import cli
 from nlp_mixup.arguments import ModelArguments
-from nlp_mixup.doctor import evaluate, parse_arguments
+from nlp_mixup.doctor.doctor import evaluate, parse_arguments
 from nlp_mixup.models import build_word_tokenizer
 from nlp_mixup.models.adapters import add_lora, drawn_at_random, load_adapted, model_below
+from nlp_mixup.models.fold import merge_adapters
 from nlp_mixup.models.loading import load_tokenizer
-from nlp_mixup.push import prepare_run
-from nlp_mixup.release import merge_adapters
+from nlp_mixup.release.push import prepare_run
 
 peft = pytest.importorskip("peft", reason="needs peft: pip install 'nlp-mixup[combinations]'")
 NAMES = ["bad", "good", "so-so"]

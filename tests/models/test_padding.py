@@ -14,10 +14,10 @@ from transformers import AutoTokenizer, DataCollatorWithPadding, PerceiverConfig
 
 from nlp_mixup import MixupTrainer
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.doctor import DoctorArguments, evaluate
+from nlp_mixup.doctor.doctor import DoctorArguments, evaluate
 from nlp_mixup.models import build_word_tokenizer
-from nlp_mixup.padding import check_padding, made_up_rows, padding_error, settle_padding
-from nlp_mixup.push import prepare_run
+from nlp_mixup.models.padding import check_padding, made_up_rows, padding_error, settle_padding
+from nlp_mixup.release.push import prepare_run
 
 WORDS = [f"word{number}" for number in range(40)]
 RIGHT_ALONE = {  # exact with padding on the right, wrong on the left
@@ -111,7 +111,7 @@ def test_a_model_that_errs_on_any_padding_is_refused_by_name(model_type):
 
 
 def test_the_table_of_architectures_names_the_types_that_are_exact_on_no_side():
-    page = (Path(__file__).parents[1] / "docs" / "architectures.md").read_text()
+    page = (Path(__file__).parents[2] / "docs" / "architectures.md").read_text()
     assert sorted(line.split("|")[1].strip() for line in page.splitlines() if "| **none** |" in line) == sorted(NEVER)
 
 

@@ -33,15 +33,15 @@ from transformers import (
 
 from nlp_mixup import MixupTrainer, cli
 from nlp_mixup.calibration import Temperature, decision_line, difference_intervals, softmax
-from nlp_mixup.data import DEMO
-from nlp_mixup.model_card import Released, decide, decisions_of, inert, model_card, plain
+from nlp_mixup.data.splits import DEMO
+from nlp_mixup.models.fold import folded
 from nlp_mixup.models.loading import MINILM, TEXT_CNN
-from nlp_mixup.push import prepare_metrics, prepare_model, prepare_run
-from nlp_mixup.record import BUILT_IN, public_settings, read_record, scored_record
-from nlp_mixup.release import folded
-from nlp_mixup.verification import probe_of, write_probe
-from nlp_mixup.vision.models import BUILT_IN as vision_models
-from nlp_mixup.vision.sources import DIGITS
+from nlp_mixup.release.card import Released, decide, decisions_of, inert, model_card, plain
+from nlp_mixup.release.push import prepare_metrics, prepare_model, prepare_run
+from nlp_mixup.runs.record import BUILT_IN, public_settings, read_record, scored_record
+from nlp_mixup.runs.verification import probe_of, write_probe
+from nlp_mixup.vision.data.sources import DIGITS
+from nlp_mixup.vision.models.cnn import BUILT_IN as vision_models
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 RELEASED = Released("me/model", "text-classification", "BertForSequenceClassification", 10, True, "a note")

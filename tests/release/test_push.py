@@ -15,7 +15,7 @@ import yaml
 from huggingface_hub import ModelCard
 from run_folders import texts_of, write_run
 
-TESTS = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 TOKEN = "hf_aTokenOnlyForThisTestAAAAAAAAAAAA"
 HOSTILE = [
     "]]></script><img src=x onerror=alert(1)>", "---\n", "| a |", "`rm -rf`", "key: [value, {a: *b}] # no", "\u202eevil\u202c",
@@ -257,7 +257,7 @@ def test_a_built_in_image_model_is_pushed_with_its_code_and_loaded_by_somebody_e
     loaded = reader.result(LOAD_IMAGES.format(model="me/digits", options={"trust_remote_code": True}))
     assert loaded["class"].startswith("transformers_modules")
     ours = author.result(
-        "import nlp_mixup.vision.models\n" + LOAD_IMAGES.format(model="digits/mixup/seed-0/model", options={})
+        "import nlp_mixup.vision.models.cnn\n" + LOAD_IMAGES.format(model="digits/mixup/seed-0/model", options={})
     )
     divisor = loaded["calibration"]["temperature"] if loaded["calibration"] else 1.0
     assert np.array(loaded["logits"]) * divisor == pytest.approx(np.array(ours["logits"]), rel=1e-5, abs=1e-6)
@@ -269,7 +269,7 @@ def test_a_built_in_image_model_is_pushed_with_its_code_and_loaded_by_somebody_e
 
     card = files["README.md"].decode()
     assert 'pipeline("image-classification", model="me/digits", trust_remote_code=True)' in card
-    assert "`import nlp_mixup.vision.models`" in " ".join(card.split())
+    assert "`import nlp_mixup.vision.models.cnn`" in " ".join(card.split())
     assert "Deep Residual Learning" in card
     assert "Sentence Classification" not in card
     assert "- starting point: weights drawn at random" in card
@@ -504,7 +504,7 @@ def test_the_trainer_pushes_the_same_release_and_keeps_its_weights(server, autho
 def test_training_on_from_a_folded_model_warns_and_forgets_the_temperature(author):
     code = (
         "from transformers import AutoModelForSequenceClassification\n"
-        "from nlp_mixup.push import prepare_model\n"
+        "from nlp_mixup.release.push import prepare_model\n"
         "folded = AutoModelForSequenceClassification.from_pretrained('me/trained')\n"
         "had = folded.config.calibration is not None\n"
         "trainer = MixupTrainer(model=folded, args=training_arguments('on', max_steps=1), train_dataset=tiny_dataset(),"

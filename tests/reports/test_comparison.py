@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from stored_runs import planted, store_run
 
-from nlp_mixup.advice import Arm, arm_words
+from nlp_mixup.advice.words import Arm, arm_words
 from nlp_mixup.calibration import (
     Interval,
     RowScores,
@@ -18,9 +18,10 @@ from nlp_mixup.calibration import (
     score_logits,
 )
 from nlp_mixup.calibration.intervals import differences_of_rows, direction
-from nlp_mixup.comparison import Comparison, Estimate, verdict
-from nlp_mixup.report import change_grid
-from nlp_mixup.results import read_results, write_npz
+from nlp_mixup.files import write_npz
+from nlp_mixup.reports.comparison import Comparison, Estimate, verdict
+from nlp_mixup.reports.report import change_grid
+from nlp_mixup.runs.results import read_results
 
 
 def compare(folder, **sharpness):

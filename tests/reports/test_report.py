@@ -15,12 +15,13 @@ from scipy.stats import fisher_exact
 from stored_runs import planted, store_run
 
 from nlp_mixup import cli
-from nlp_mixup.advice import advice
+from nlp_mixup.advice.words import advice
 from nlp_mixup.calibration import diagnose
-from nlp_mixup.comparison import Comparison
-from nlp_mixup.comparison_figures import HOW_TO_READ
-from nlp_mixup.report import FIGURES, escape_markdown, print_run, score_grid, write_report
-from nlp_mixup.results import read_results, write_npz
+from nlp_mixup.figures.comparison import HOW_TO_READ
+from nlp_mixup.files import write_npz
+from nlp_mixup.reports.comparison import Comparison
+from nlp_mixup.reports.report import FIGURES, escape_markdown, print_run, score_grid, write_report
+from nlp_mixup.runs.results import read_results
 
 HOSTILE = "]]></script><img src=x onerror=alert(1)> | `x` [a](javascript:b)\n# h"
 

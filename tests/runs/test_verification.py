@@ -12,10 +12,10 @@ from transformers import AutoModelForSequenceClassification, BertForSequenceClas
 
 from nlp_mixup import MixupTrainer, cli
 from nlp_mixup.calibration import Temperature
-from nlp_mixup.push import prepare_model, prepare_run, upload
-from nlp_mixup.record import scored_record
-from nlp_mixup.release import fold_temperature, plain_logits
-from nlp_mixup.verification import FILE, Probe, check_same_model, chosen_rows, probe_of, read_probe, write_probe
+from nlp_mixup.release.push import prepare_model, prepare_run, upload
+from nlp_mixup.runs.record import scored_record
+from nlp_mixup.models.fold import fold_temperature, plain_logits
+from nlp_mixup.runs.verification import FILE, Probe, check_same_model, chosen_rows, probe_of, read_probe, write_probe
 
 UPLOADED = {
     *("README.md", "arguments.yaml", "config.json", "model.safetensors", "reliability.png", "tokenizer.json"),
@@ -137,7 +137,7 @@ def test_what_is_uploaded_is_this_list_and_neither_probe_rows_nor_hashes(tmp_pat
     plan = prepare_run(tmp_path / "run", "me/listed")
     assert set(plan.files) == UPLOADED
     sent = []
-    monkeypatch.setattr("nlp_mixup.push.HfApi", lambda token: _Api(sent))
+    monkeypatch.setattr("nlp_mixup.release.push.HfApi", lambda token: _Api(sent))
     upload(plan, token="hf_x")
     assert {operation.path_in_repo for operation in sent} == UPLOADED
     assert not [name for name in plan.files if "probe" in name or "hash" in name]
@@ -334,7 +334,7 @@ def test_an_image_run_stores_its_rows_and_is_released_by_them(tmp_path, cache, m
 def pushed(tmp_path, model, monkeypatch, **settings):
     """The plan of a trainer's push, which uploads nothing."""
     plans = []
-    monkeypatch.setattr("nlp_mixup.push.upload", lambda plan, **_: plans.append(plan))
+    monkeypatch.setattr("nlp_mixup.release.push.upload", lambda plan, **_: plans.append(plan))
     trainer = MixupTrainer(
         model=model,
         args=training_arguments(tmp_path / "out", max_steps=2, mixup_alpha=0.4),

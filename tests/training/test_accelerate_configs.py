@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 
-FOLDER = Path(__file__).parent.parent / "examples" / "accelerate_configs"
+FOLDER = Path(__file__).parents[2] / "examples" / "accelerate_configs"
 EXPECTED = {  # distributed type, processes, machines
     "cpu_2_processes": ("MULTI_GPU", 2, 1),
     "fsdp2": ("FSDP", 4, 1),

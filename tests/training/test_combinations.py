@@ -12,12 +12,12 @@ from test_trainer import batches, build, gradient_of, replay, train
 from transformers import EarlyStoppingCallback, TrainerCallback
 
 from nlp_mixup import MixupTrainer, calibration_metrics
-from nlp_mixup.architectures import encoder_layers
 from nlp_mixup.calibration import Temperature
-from nlp_mixup.embeddings import EmbeddingMixer, choose_carriers
-from nlp_mixup.levels import HiddenMixer
-from nlp_mixup.mixing import Mix
-from nlp_mixup.release import fold_temperature, merge_adapters
+from nlp_mixup.mixing.architectures import encoder_layers
+from nlp_mixup.mixing.draw import Mix
+from nlp_mixup.mixing.embeddings import EmbeddingMixer, choose_carriers
+from nlp_mixup.mixing.levels import HiddenMixer
+from nlp_mixup.models.fold import fold_temperature, merge_adapters
 
 LEVELS = [{"mixup_level": "embedding"}, {"mixup_level": "hidden", "mixup_layer": [1]}]
 LEVEL_NAMES = ["embedding", "hidden"]

@@ -38,7 +38,7 @@ def runs(tmp_path_factory):
         "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(folder / "cache"), "COLUMNS": "160",
         "PYTHONPATH": os.pathsep.join([os.path.dirname(os.path.dirname(cli.__file__)), os.environ.get("PYTHONPATH", "")]),
     }  # fmt: skip
-    config = Path(__file__).parent.parent / "examples" / "accelerate_configs" / "cpu_2_processes.yaml"
+    config = Path(__file__).parents[2] / "examples" / "accelerate_configs" / "cpu_2_processes.yaml"
     launch = ["-m", "accelerate.commands.launch", "--config_file", str(config)]
     printed = {}
     for name, start, batch_size in (("one", [], 16), ("two", launch, 8)):

@@ -10,7 +10,7 @@ from datasets import Dataset, Features, Sequence, Value
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from nlp_mixup import MixupMixin, MixupTrainer, MixupTrainingArguments
-from nlp_mixup.embeddings import EmbeddingMixer
+from nlp_mixup.mixing.embeddings import EmbeddingMixer
 
 
 class Recorder(TrainerCallback):

@@ -12,14 +12,14 @@ from test_trainer import gradient_of, replay, train
 from two_processes import CASES, partly_labelled
 
 from nlp_mixup import MixupTrainer, calibration_metrics
-from nlp_mixup.mixing import Mix
+from nlp_mixup.mixing.draw import Mix
 
 
 @pytest.fixture(scope="module")
 def launch(tmp_path_factory):
     """Runs all cases on two processes; gives name -> what each rank recorded."""
     folder = tmp_path_factory.mktemp("two_processes")
-    script = Path(__file__).with_name("two_processes.py")
+    script = Path(__file__).parents[1].joinpath("two_processes.py")
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--rdzv_backend=c10d",
          "--rdzv_endpoint=localhost:0", str(script), str(folder)],

@@ -13,8 +13,8 @@ from PIL import Image, ImageOps
 from transformers.image_utils import load_image
 
 from nlp_mixup.recipe import Recipe, parse_arguments
-from nlp_mixup.vision.data import prepare_images
-from nlp_mixup.vision.images import Augmenter, Normalization, open_image, pixel_statistics
+from nlp_mixup.vision.data.images import Augmenter, Normalization, open_image, pixel_statistics
+from nlp_mixup.vision.runs import prepare_images
 
 
 @pytest.fixture(autouse=True)
@@ -133,7 +133,7 @@ def test_label_noise_redraws_its_share_of_every_split(tmp_path, task):
         assert 190 <= counts["test"] <= 239
         return
     from nlp_mixup.arguments import DataArguments
-    from nlp_mixup.data import load_text_data
+    from nlp_mixup.data.splits import load_text_data
 
     (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"word {row},{row % 2}\n" for row in range(200)))
     clean, noisy = (
@@ -379,7 +379,7 @@ def test_pretrained_processors_that_do_more_than_resize(tmp_path, name, image_si
     """Resize and then crop, squash, double normalisation, blue before red, values of 0 to 255."""
     module = importlib.import_module(f"transformers.models.{name}.image_processing_pil_{name}")
     processor = getattr(module, module.__all__[0])(**PROCESSORS[name])
-    monkeypatch.setattr("nlp_mixup.vision.data.load_image_processor", lambda _: processor)
+    monkeypatch.setattr("nlp_mixup.vision.runs.load_image_processor", lambda _: processor)
     image = image_of(70, 110)
     for split in ("train", "validation"):
         write_parquet(tmp_path / f"{split}.parquet", [encoded(image)] * 2, [0, 1])
@@ -399,7 +399,7 @@ def test_processors_that_cannot_be_followed_are_refused(tmp_path, monkeypatch):
         (ViTImageProcessorPil(size={"shortest_edge": 8}), r"gives images of several sizes. Type --image_size N"),
         (Squaring(size={"height": 8, "width": 8}), r"Squaring (does more to an image than|makes white no brighter)"),
     ):
-        monkeypatch.setattr("nlp_mixup.vision.data.load_image_processor", lambda _, given=processor: given)
+        monkeypatch.setattr("nlp_mixup.vision.runs.load_image_processor", lambda _, given=processor: given)
         with pytest.raises(ValueError, match=message):
             prepare(tmp_path, dataset_name="sklearn-digits")
 
@@ -411,7 +411,7 @@ def test_kept_pixels_are_of_this_format_and_these_decoders(tmp_path, monkeypatch
 
     first = files()
     assert first == files() > 0
-    monkeypatch.setattr("nlp_mixup.vision.data._FORMAT", 0)
+    monkeypatch.setattr("nlp_mixup.vision.runs._FORMAT", 0)
     assert files() == 2 * first
     monkeypatch.setattr("PIL.__version__", "0.0")
     assert files() == 3 * first

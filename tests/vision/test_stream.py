@@ -13,7 +13,7 @@ from test_trainer import Recorder, Stop
 
 from nlp_mixup import cli
 from nlp_mixup.recipe import Recipe, parse_arguments
-from nlp_mixup.vision.data import load_image_data, prepare_images
+from nlp_mixup.vision.runs import load_image_data, prepare_images
 
 
 @pytest.fixture(autouse=True)
@@ -146,7 +146,7 @@ def test_settings_that_a_stream_would_ignore_are_refused(tmp_path, settings, mes
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("what", ["label", "image"])
 def test_a_wrong_row_late_in_a_stream_is_one_line(tmp_path, capsys, what, workers, monkeypatch):
-    monkeypatch.setattr("nlp_mixup.vision.data.STREAM_SAMPLE", 1)
+    monkeypatch.setattr("nlp_mixup.vision.runs.STREAM_SAMPLE", 1)
     write_rows(tmp_path / "data", [0, 1] * 40)
     labels = [0, 1] * 39 + [1, -1 if what == "label" else 1]
     broken = () if what == "label" else range(40, 80)
@@ -159,7 +159,7 @@ def test_a_wrong_row_late_in_a_stream_is_one_line(tmp_path, capsys, what, worker
     flat = [part for name, value in shown.items() if name != "task" for part in (f"--{name}", str(value))]
     if what == "image":
         monkeypatch.setattr(
-            "nlp_mixup.vision.stream.Stream.contents", lambda self, n: [{"bytes": png(7), "path": None}]
+            "nlp_mixup.vision.data.stream.Stream.contents", lambda self, n: [{"bytes": png(7), "path": None}]
         )
     with pytest.raises(SystemExit) as caught:
         cli.main(["train", str(recipe), "--arm", "mixup", *flat])

@@ -14,10 +14,10 @@ from tiny_image_models import image_rows, replay_images, tiny_image_classifier, 
 from transformers import Trainer
 
 from nlp_mixup import MixupTrainer
-from nlp_mixup.mixing import draw_mix
+from nlp_mixup.mixing.draw import draw_mix
 from nlp_mixup.vision import ImageMixupTrainer
-from nlp_mixup.vision.images import Augmenter
-from nlp_mixup.vision.pixels import draw_cut_mix
+from nlp_mixup.vision.data.images import Augmenter
+from nlp_mixup.vision.mixing.pixels import draw_cut_mix
 
 TYPES = ["vit", "swin", "convnext", "resnet", "resnet_small_image", "vgg"]
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from nlp_mixup.vision.images import Normalization, Size, open_image, read_content
+from nlp_mixup.vision.data.images import Normalization, Size, open_image, read_content
 
 _PROBES = ((67, 113), (140, 90))  # heights and widths of the images by which a processor is measured
 

@@ -12,9 +12,8 @@ import PIL
 import pyarrow as pa
 from datasets.fingerprint import Hasher
 
-from nlp_mixup.data import digest
-from nlp_mixup.row_checks import Hashes, row_hash
-from nlp_mixup.vision.images import open_image, read_content
+from nlp_mixup.data import Hashes, digest, row_hash
+from nlp_mixup.vision.data.images import open_image, read_content
 
 
 def image_hashes(table: pa.Table, name: str) -> Hashes:

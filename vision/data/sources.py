@@ -15,20 +15,26 @@ import pyarrow as pa
 from PIL import Image
 
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data import SPLIT_NAMES, find_sources, named_splits, stratified_rows
-from nlp_mixup.ood import HELD_OUT, NOISE, UNIFORM, named_sets
-from nlp_mixup.rows import (
+from nlp_mixup.data import (
+    HELD_OUT,
+    NOISE,
     PLACE,
+    SPLIT_NAMES,
+    UNIFORM,
     Rows,
-    _check_columns,
-    _check_labels,
-    _complete,
-    _open_parquet,
+    check_columns,
+    check_labels,
     choose_rows,
+    complete,
     drop_blank,
+    find_sources,
     is_hidden,
     labelled,
+    named_sets,
+    named_splits,
+    open_parquet,
     shorten,
+    stratified_rows,
     with_places,
 )
 
@@ -130,11 +136,11 @@ def read_split(source: Any, split: str, args: DataArguments) -> Rows:
     if isinstance(source, Path):
         if source.suffix.lower() != ".parquet":
             raise ValueError(f"{name}: images are read from .parquet files or folders, train/CLASS/NAME.png.")
-        parquet = _open_parquet(source)
+        parquet = open_parquet(source)
         there, features = parquet.schema_arrow.names, datasets.Features.from_arrow_schema(parquet.schema_arrow)
     else:
         there, features = source.column_names, source.features
-    _check_columns(name, there, {"image": args.image_column, "label": args.label_column})
+    check_columns(name, there, {"image": args.image_column, "label": args.label_column})
     columns = [args.image_column, args.label_column]
     table = with_places(
         parquet.read(columns) if isinstance(source, Path) else source.select_columns(columns).with_format("arrow")[:], 1
@@ -144,7 +150,7 @@ def read_split(source: Any, split: str, args: DataArguments) -> Rows:
     if args.drop_blank:
         table = drop_blank(table, columns, name)
     where, feature = f"{name}: column {args.label_column!r}", features.get(args.label_column)
-    labels = _check_labels(_complete(table[args.label_column], where, 1), feature, where, 1)
+    labels = check_labels(complete(table[args.label_column], where, 1), feature, where, 1)
     images = _contents(table[args.image_column], f"{name}: column {args.image_column!r}")
     names = feature.names if isinstance(feature, datasets.ClassLabel) else None
     return labelled(Rows(pa.table({"image": images, "label": labels, PLACE: table[PLACE]}), name, names), split)
@@ -152,7 +158,7 @@ def read_split(source: Any, split: str, args: DataArguments) -> Rows:
 
 def _contents(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
     """Images as {bytes, path}; an error for what is none."""
-    column = _complete(column, where, 1)
+    column = complete(column, where, 1)
     if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
         return pa.chunked_array([[{"bytes": content, "path": None} for content in column.to_pylist()]], CONTENT)
     fields = {field.name for field in column.type} if pa.types.is_struct(column.type) else set()
@@ -184,8 +190,8 @@ def load_ood_tables(args: DataArguments) -> dict[str, pa.Table]:
                 raise ValueError(f"ood_files: {path} holds no images ({', '.join(EXTENSIONS)}).")
             images = pa.chunked_array([[{"bytes": None, "path": str(file)} for file in files]], CONTENT)
         elif path.is_file():
-            table = _open_parquet(path).read()
-            _check_columns(str(path), table.column_names, {"image": args.image_column})
+            table = open_parquet(path).read()
+            check_columns(str(path), table.column_names, {"image": args.image_column})
             table = choose_rows(table, str(path), where)
             images = _contents(table[args.image_column], f"{path}: column {args.image_column!r}")
         else:

@@ -15,12 +15,10 @@ import numpy as np
 import pyarrow as pa
 
 from nlp_mixup.arguments import DataArguments, MixupTrainingArguments
-from nlp_mixup.data import SPLIT_NAMES, DataError, find_sources
-from nlp_mixup.label_map import class_order
-from nlp_mixup.rows import UNLABELLED
-from nlp_mixup.vision.images import PixelTransform
-from nlp_mixup.vision.processing import ImageReader
-from nlp_mixup.vision.sources import CONTENT
+from nlp_mixup.data import SPLIT_NAMES, UNLABELLED, DataError, class_order, find_sources
+from nlp_mixup.vision.data.images import PixelTransform
+from nlp_mixup.vision.data.processing import ImageReader
+from nlp_mixup.vision.data.sources import CONTENT
 
 logger = logging.getLogger(__name__)
 

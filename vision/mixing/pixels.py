@@ -43,7 +43,7 @@ def draw_cut_mix(
     mode: Mode = "full",
     probability: float = 1.0,
 ) -> Mix | None:
-    """Draws pairs and lambdas as `nlp_mixup.mixing.draw_mix`, and turns lambda into the share of pixels outside a box.
+    """Draws pairs and lambdas as `nlp_mixup.mixing.draw.draw_mix`, and turns lambda into the share of pixels outside a box.
 
     The box's centre is drawn uniformly over the pixels. What lies outside the image is cut off, so the labels are mixed by
     the area that was pasted. One lambda for the batch is one box for all its rows.

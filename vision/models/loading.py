@@ -6,9 +6,8 @@ import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
 
 from nlp_mixup.arguments import ModelArguments
-from nlp_mixup.models.adapters import check_whole, drawn_at_random
-from nlp_mixup.models.starting import Start, read_start, renew_head
-from nlp_mixup.vision.models import BUILT_IN
+from nlp_mixup.models import Start, check_whole, drawn_at_random, read_start, renew_head
+from nlp_mixup.vision.models.cnn import BUILT_IN
 
 
 def find_start(args: ModelArguments) -> Start:

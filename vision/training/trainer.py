@@ -1,4 +1,4 @@
-"""`ImageMixupTrainer`: the trainer of `nlp_mixup.trainer` for images, whose pixels are mixed instead of embeddings.
+"""`ImageMixupTrainer`: the trainer of `nlp_mixup.training.trainer` for images, whose pixels are mixed instead of embeddings.
 
 Thulasidasan et al., "On Mixup Training", NeurIPS 2019. Pairs, lambda, loss, modes and levels are the text side's; this file
 says only what pixels change.
@@ -11,14 +11,17 @@ import torch
 from torch import Tensor
 from transformers import Trainer
 
-from nlp_mixup.embeddings import EmbeddingMixer
-from nlp_mixup.levels import HiddenMixer
-from nlp_mixup.mixing import Mix
-from nlp_mixup.pairing import Pairing
-from nlp_mixup.trainer import MixupMixin
-from nlp_mixup.vision.architectures import check_image_model, image_layers
-from nlp_mixup.vision.images import Augmenter
-from nlp_mixup.vision.pixels import check_inputs, draw_cut_mix, mixed_batch, pool_images
+from nlp_mixup.mixing import EmbeddingMixer, HiddenMixer, Mix, Pairing
+from nlp_mixup.training import MixupMixin
+from nlp_mixup.vision.data import Augmenter
+from nlp_mixup.vision.mixing import (
+    check_image_model,
+    check_inputs,
+    draw_cut_mix,
+    image_layers,
+    mixed_batch,
+    pool_images,
+)
 
 
 class ImageMixupTrainer(MixupMixin, Trainer):

@@ -1,0 +1,14 @@
+"""A batch of images -> its mixed pixels: mixup and CutMix; and which image models can be mixed."""
+
+from nlp_mixup.vision.mixing.architectures import check_image_model, image_layers
+from nlp_mixup.vision.mixing.pixels import check_inputs, draw_cut_mix, mix_pixels, mixed_batch, pool_images
+
+__all__ = [
+    "check_image_model",
+    "check_inputs",
+    "draw_cut_mix",
+    "image_layers",
+    "mix_pixels",
+    "mixed_batch",
+    "pool_images",
+]

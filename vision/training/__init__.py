@@ -1,0 +1,7 @@
+"""Images and a model -> trained weights: `ImageMixupTrainer`."""
+
+from nlp_mixup.vision.training.trainer import ImageMixupTrainer
+
+__all__ = [
+    "ImageMixupTrainer",
+]
