@@ -1,7 +1,11 @@
 """Generated images on disk: nothing of a published data set is in the repository."""
 
+import datasets
 import numpy as np
 from PIL import Image
+
+from nlp_mixup.recipe import Recipe, parse_arguments
+from nlp_mixup.vision.runs import prepare_images
 
 
 def write_images(folder, splits=("train", "validation", "test"), classes=("ant", "bee"), n=8, size=16, seed=0):
@@ -15,3 +19,16 @@ def write_images(folder, splits=("train", "validation", "test"), classes=("ant",
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(pixels.astype(np.uint8)).save(path)
     return folder
+
+
+def prepare(tmp_path, **settings):
+    settings = {"task": "image", "model_name_or_path": "resnet-small", "use_cpu": True, "noise_samples": 8, **settings}
+    settings["output_dir"] = str(tmp_path / "run")
+    return prepare_images(parse_arguments(Recipe("mine", settings), "no_mixup", []))
+
+
+def write_parquet(path, contents, labels, names=("ant", "bee")):
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(names))})
+    rows = {"image": [{"bytes": content, "path": None} for content in contents], "label": labels}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(path)

@@ -1,26 +1,16 @@
 """The examples: their numbers against plain references."""
 
 import copy
-import importlib.util
-from pathlib import Path
 
 import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from conftest import tiny_dataset, tiny_model
-from test_trainer import batches, gradient_of, replay
+from example_scripts import load_example
+from recorded_training import batches, gradient_of, replay
 
 from nlp_mixup.mixing.draw import draw_mix
-
-EXAMPLES = Path(__file__).parent.parent / "examples"
-
-
-def load_example(name):
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from transformers import CONFIG_MAPPING, AutoModelForImageClassification, PreTrainedModel
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES
 
-from nlp_mixup.vision.models.cnn import CLASSES
+from nlp_mixup.vision.models.image_cnn import CLASSES
 
 OWN_TYPES = sorted(config.model_type for config in CLASSES)
 IMAGE_MODEL_TYPES: list[str] = sorted(MODEL_FOR_IMAGE_CLASSIFICATION_MAPPING_NAMES)

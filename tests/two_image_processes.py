@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from conftest import training_arguments
-from test_trainer import Recorder
+from recorded_training import Recorder
 from tiny_image_models import image_rows, tiny_image_classifier, tiny_images
 
 from nlp_mixup import cli

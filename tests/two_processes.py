@@ -10,8 +10,8 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from conftest import PadCollator, stock_arguments, tiny_dataset, tiny_model, training_arguments
-from test_examples import load_example
-from test_trainer import Recorder, gradient_of
+from example_scripts import load_example
+from recorded_training import Recorder, gradient_of
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from transformers import Trainer

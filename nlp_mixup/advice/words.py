@@ -11,22 +11,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nlp_mixup.calibration import (
-    MIN_ROWS_FOR_DIRECTION,
-    SMALL_GAP,
-    Diagnosis,
-    Disagreement,
-    FoldDecision,
-    Interval,
-    Measured,
-    Temperature,
-    above_floor,
-    compare_accuracies,
-    direction,
-    mean_off_label_mass,
-    short,
-    verdict_of,
-)
+from nlp_mixup.calibration import Diagnosis, Interval, Temperature, mean_off_label_mass
+from nlp_mixup.calibration.diagnosis import SMALL_GAP, above_floor, verdict_of
+from nlp_mixup.calibration.disagreement import Disagreement, compare_accuracies
+from nlp_mixup.calibration.floor import short
+from nlp_mixup.calibration.folding import FoldDecision
+from nlp_mixup.calibration.intervals import MIN_ROWS_FOR_DIRECTION, Measured, direction
 
 Effect = Literal["helps", "harms", "unclear"]
 

@@ -31,7 +31,9 @@ from transformers.utils.logging import disable_progress_bar as disable_transform
 import nlp_mixup
 from nlp_mixup.advice import advice, disagreement_line
 from nlp_mixup.arguments import DataArguments, used_settings
-from nlp_mixup.calibration import Diagnosis, Interval, compare_accuracies, diagnose, reliability_table, short, softmax
+from nlp_mixup.calibration import Diagnosis, Interval, diagnose, reliability_table, softmax
+from nlp_mixup.calibration.disagreement import compare_accuracies
+from nlp_mixup.calibration.floor import short
 from nlp_mixup.data import (
     HeldOut,
     judged_rows,

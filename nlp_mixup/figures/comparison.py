@@ -24,7 +24,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
-from nlp_mixup.calibration import Decision, Interval, direction, label_entropy_cdf, mean_label_entropy
+from nlp_mixup.calibration import Decision, Interval, label_entropy_cdf, mean_label_entropy
+from nlp_mixup.calibration.intervals import direction
 from nlp_mixup.figures import reliability as figures
 from nlp_mixup.figures.reliability import INK, OVER, UNDER
 

@@ -84,7 +84,7 @@ def load_trained_on_images(
 ) -> tuple[PreTrainedModel, Any]:
     """Loads an image classifier and its image processor, under the rules of `load_trained`.
 
-    The types of `nlp_mixup.vision.models.cnn` are known once that is imported.
+    The types of `nlp_mixup.vision.models.image_cnn` are known once that is imported.
 
     Args:
         name: as for `load_trained`.

@@ -21,7 +21,8 @@ from scipy.stats import binomtest
 
 from nlp_mixup.advice import run_standing
 from nlp_mixup.arguments import DataArguments, MixupTrainingArguments, ModelArguments, row_sources
-from nlp_mixup.calibration import decision_line, least_rows, reliability_table, softmax, top_label
+from nlp_mixup.calibration import decision_line, reliability_table, softmax, top_label
+from nlp_mixup.calibration.decision import least_rows
 from nlp_mixup.figures import reliability_figure
 from nlp_mixup.runs import BUILT_IN, RunRecord, installed_versions, is_hub_id
 

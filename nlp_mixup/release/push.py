@@ -33,7 +33,7 @@ from transformers import (
 
 from nlp_mixup.advice import disagreement_line, ece_is_blind, fold_words, run_disagreement
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.calibration import FoldDecision, decide_fold
+from nlp_mixup.calibration.folding import FoldDecision, decide_fold
 from nlp_mixup.metrics import METRICS, metric_path
 from nlp_mixup.models import (
     check_padding,

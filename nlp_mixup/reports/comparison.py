@@ -15,18 +15,16 @@ from scipy import stats
 
 from nlp_mixup.advice import Arm, arm_words, equal_epochs_line
 from nlp_mixup.arguments import BASELINE, DataArguments, MixupTrainingArguments, ModelArguments
-from nlp_mixup.calibration import (
+from nlp_mixup.calibration import Interval, RowScores
+from nlp_mixup.calibration.floor import short
+from nlp_mixup.calibration.intervals import (
     MIN_ROWS_FOR_DIRECTION,
-    Draws,
-    Interval,
-    RowScores,
     difference_of_draws,
     differences_of_rows,
     direction,
     interval_of_draws,
-    scores_of_rows,
-    short,
 )
+from nlp_mixup.calibration.resampling import Draws, scores_of_rows
 from nlp_mixup.runs import (
     FORMAT,
     FREE_SETTINGS,

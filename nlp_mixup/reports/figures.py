@@ -7,15 +7,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nlp_mixup.arguments import BASELINE
-from nlp_mixup.calibration import (
-    CalibrationBins,
-    Decision,
-    ReliabilityTable,
-    accept_above_of_confidences,
-    decision_line_of_confidences,
-    group_points,
-    risk_coverage_of_confidences,
-)
+from nlp_mixup.calibration import CalibrationBins, Decision, ReliabilityTable, group_points
+from nlp_mixup.calibration.decision import accept_above_of_confidences, decision_line_of_confidences
+from nlp_mixup.calibration.selective import risk_coverage_of_confidences
 from nlp_mixup.figures import (
     alpha_figure,
     difference_figure,

@@ -27,7 +27,9 @@ from nlp_mixup.advice import (
     temperature_line,
 )
 from nlp_mixup.arguments import BASELINE, row_sources
-from nlp_mixup.calibration import Temperature, nll_gain, short
+from nlp_mixup.calibration import Temperature
+from nlp_mixup.calibration.floor import short
+from nlp_mixup.calibration.intervals import nll_gain
 from nlp_mixup.figures import HOW_TO_READ, reliability_figure
 from nlp_mixup.files import write_atomically
 from nlp_mixup.reports.comparison import CALIBRATIONS, DIFFERENCES, Comparison, Estimate, verdict

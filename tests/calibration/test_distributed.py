@@ -1,33 +1,15 @@
 """States of several processes add up to the state of one process with all rows."""
 
 import multiprocessing
-import os
 import socket
 
-import numpy as np
 import pytest
+from two_states import one_process, rows
 
 from nlp_mixup.calibration import CalibrationBins, all_reduce
 
 torch = pytest.importorskip("torch")
 accelerate = pytest.importorskip("accelerate")
-
-
-def rows():
-    rng = np.random.default_rng(0)
-    return rng.dirichlet(np.ones(3), 1001), rng.integers(0, 3, 1001)
-
-
-def _one_process(rank, port, queue):
-    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
-    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    accelerator = accelerate.Accelerator(cpu=True)
-    probs, labels = rows()
-    half = slice(0, 300) if rank == 0 else slice(300, None)
-    mine = CalibrationBins(10).update(probs[half], labels[half])
-    pooled = all_reduce(mine, accelerator)
-    queue.put((rank, mine.n, pooled.count, pooled.confidence_sum, pooled.correct_sum, pooled.ece))
-    torch.distributed.destroy_process_group()
 
 
 def test_two_processes_equal_one():
@@ -36,7 +18,7 @@ def test_two_processes_equal_one():
         port = free.getsockname()[1]
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
-    workers = [context.Process(target=_one_process, args=(rank, port, queue)) for rank in (0, 1)]
+    workers = [context.Process(target=one_process, args=(rank, port, queue)) for rank in (0, 1)]
     for worker in workers:
         worker.start()
     results = sorted((queue.get(timeout=120) for _ in workers), key=lambda result: result[0])
@@ -51,7 +33,7 @@ def test_two_processes_equal_one():
         assert ece == pytest.approx(whole.ece, abs=1e-15)
 
 
-def test_one_process_keeps_its_state():
+def testone_process_keeps_its_state():
     accelerator = accelerate.Accelerator(cpu=True)
     mine = CalibrationBins(10).update(*rows())
     pooled = all_reduce(mine, accelerator)

@@ -12,11 +12,10 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from image_folders import write_images
+from image_folders import prepare as prepare_run_on_images
+from image_folders import write_images, write_parquet
 from PIL import Image
 from run_folders import write_run
-from test_vision_data import prepare as prepare_run_on_images
-from test_vision_data import write_parquet
 
 from nlp_mixup import cli
 from nlp_mixup.arguments import DataArguments

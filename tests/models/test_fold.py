@@ -3,19 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from altered_models import altered
 from conftest import PadCollator, tiny_batch, tiny_dataset, tiny_model, training_arguments
-from torch import nn
-from torch.nn.utils.parametrizations import weight_norm
 from transformers import (
-    BertConfig,
-    BertForSequenceClassification,
     ResNetConfig,
     ResNetForImageClassification,
     ViTConfig,
     ViTForImageClassification,
     ViTImageProcessor,
 )
-from transformers.modeling_outputs import SequenceClassifierOutput
 
 from nlp_mixup import MixupTrainer
 from nlp_mixup.calibration import Temperature, fit_temperature
@@ -122,57 +118,6 @@ def test_the_context_gives_back_every_bit_and_the_mode():
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert not hasattr(model.config, "calibration")
     assert model.training
-
-
-class Altered(BertForSequenceClassification):
-    """A BERT whose logits are changed behind the classifier, or whose classifier is another layer."""
-
-    alter = "none"
-
-    def forward(self, **inputs):
-        logits = super().forward(**inputs).logits
-        if self.alter == "cap":
-            logits = 30 * torch.tanh(logits / 30)
-        elif self.alter == "norm":
-            logits = nn.functional.layer_norm(logits, logits.shape[-1:])
-        elif self.alter == "prior":
-            logits = logits + torch.tensor([0.1, 0.2, 0.7])
-        elif self.alter == "two heads":
-            logits = logits + self.second(torch.ones(len(logits), 16))
-        elif self.alter == "noise":
-            logits = logits + torch.rand_like(logits)
-        elif self.alter == "zero":
-            logits = 0 * logits
-        return SequenceClassifierOutput(logits=logits)
-
-
-class OwnLinear(nn.Linear):
-    pass
-
-
-def altered(alter):
-    config = BertConfig(
-        vocab_size=60, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24, num_labels=3,
-        pad_token_id=1,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    model = Altered(config).eval()
-    model.alter = alter
-    nn.init.normal_(model.classifier.weight)
-    if alter == "two heads":
-        model.second = nn.Linear(16, 3)
-    elif alter == "own class":
-        model.classifier = OwnLinear(16, 3)
-    elif alter == "weight norm":
-        weight_norm(model.classifier)
-    elif alter == "tied":
-        model.spare = nn.Linear(16, 3)
-        model.spare.weight = model.classifier.weight
-    elif alter == "registered twice":
-        model.spare = model.classifier
-    elif alter == "convolution":
-        model.classifier = nn.Sequential(nn.Unflatten(1, (16, 1)), nn.Conv1d(16, 3, 1), nn.Flatten())
-    return model
 
 
 @pytest.mark.parametrize(

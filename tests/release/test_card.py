@@ -10,6 +10,7 @@ import pytest
 import torch
 import transformers
 import yaml
+from altered_models import altered
 from conftest import PadCollator, tiny_dataset, tiny_model, training_arguments
 from datasets import concatenate_datasets
 from huggingface_hub import ModelCard
@@ -20,7 +21,6 @@ from markdown_it import MarkdownIt
 from run_folders import labels_for, logits_of, model_inputs, texts_of, write_run
 from safetensors.torch import load, load_file, save_file
 from stored_runs import store_run
-from test_release import altered
 from transformers import (
     AutoModelForImageClassification,
     AutoModelForSequenceClassification,
@@ -41,7 +41,7 @@ from nlp_mixup.release.push import prepare_metrics, prepare_model, prepare_run
 from nlp_mixup.runs.record import BUILT_IN, public_settings, read_record, scored_record
 from nlp_mixup.runs.verification import probe_of, write_probe
 from nlp_mixup.vision.data.sources import DIGITS
-from nlp_mixup.vision.models.cnn import BUILT_IN as vision_models
+from nlp_mixup.vision.models.image_cnn import BUILT_IN as vision_models
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 RELEASED = Released("me/model", "text-classification", "BertForSequenceClassification", 10, True, "a note")

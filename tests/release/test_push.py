@@ -252,12 +252,12 @@ def test_a_built_in_image_model_is_pushed_with_its_code_and_loaded_by_somebody_e
     assert pushed["error"] is None, pushed["error"]
     assert pushed["status"] is None, pushed["err"]
     files = server.files("me/digits")
-    assert {"models.py", "config.json", "model.safetensors", "preprocessor_config.json", "README.md"} <= set(files)
+    assert {"image_cnn.py", "config.json", "model.safetensors", "preprocessor_config.json", "README.md"} <= set(files)
 
     loaded = reader.result(LOAD_IMAGES.format(model="me/digits", options={"trust_remote_code": True}))
     assert loaded["class"].startswith("transformers_modules")
     ours = author.result(
-        "import nlp_mixup.vision.models.cnn\n" + LOAD_IMAGES.format(model="digits/mixup/seed-0/model", options={})
+        "import nlp_mixup.vision.models.image_cnn\n" + LOAD_IMAGES.format(model="digits/mixup/seed-0/model", options={})
     )
     divisor = loaded["calibration"]["temperature"] if loaded["calibration"] else 1.0
     assert np.array(loaded["logits"]) * divisor == pytest.approx(np.array(ours["logits"]), rel=1e-5, abs=1e-6)
@@ -269,7 +269,7 @@ def test_a_built_in_image_model_is_pushed_with_its_code_and_loaded_by_somebody_e
 
     card = files["README.md"].decode()
     assert 'pipeline("image-classification", model="me/digits", trust_remote_code=True)' in card
-    assert "`import nlp_mixup.vision.models.cnn`" in " ".join(card.split())
+    assert "`import nlp_mixup.vision.models.image_cnn`" in " ".join(card.split())
     assert "Deep Residual Learning" in card
     assert "Sentence Classification" not in card
     assert "- starting point: weights drawn at random" in card
@@ -520,7 +520,7 @@ def test_training_on_from_a_folded_model_warns_and_forgets_the_temperature(autho
 def test_a_trainer_of_adapters_publishes_them_merged(server, author, reader):
     pytest.importorskip("peft")
     code = TRAIN.format(tests=str(TESTS)).replace('model=tiny_model("bert")', 'model=adapted("lora")')
-    code = code.replace("from nlp_mixup import", "from test_combinations import adapted\nfrom nlp_mixup import")
+    code = code.replace("from nlp_mixup import", "from altered_models import adapted\nfrom nlp_mixup import")
     code = code.replace('"trained"', '"adapted"').replace("me/trained", "me/adapted")
     code = code.replace(
         '"same": all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())',

@@ -1,5 +1,6 @@
 """A run from the command line to its folder: complete, resumable, the same again."""
 
+from text_files import write_csv
 import json
 import os
 import re
@@ -21,19 +22,8 @@ from nlp_mixup import cli
 from nlp_mixup.calibration import expected_calibration_error, overconfidence_error, softmax
 from nlp_mixup.runs.run import last_complete_checkpoint
 
-WORDS = {"good": ["fine", "great", "nice", "superb"], "bad": ["poor", "awful", "dull", "weak"]}
 
 
-def write_csv(path, n, seed):
-    """n short generated texts in two classes; a fifth of the labels are wrong."""
-    random = np.random.default_rng(seed)
-    lines = ["text,label"]
-    for _ in range(n):
-        label = random.choice(["good", "bad"])
-        words = [*random.choice(WORDS[label], 2), *random.choice(["film", "plot", "a", "the", "very"], 4)]
-        random.shuffle(words)
-        lines.append(f"{' '.join(words)},{label if random.random() < 0.8 else random.choice(['good', 'bad'])}")
-    path.write_text("\n".join(lines) + "\n")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import yaml
 from conftest import PadCollator, tiny_batch, tiny_dataset, tiny_model, training_arguments
 from run_folders import texts_of, write_run
 from safetensors.torch import load_file, save_file
-from test_release import altered
+from altered_models import altered
 from transformers import AutoModelForSequenceClassification, BertForSequenceClassification
 
 from nlp_mixup import MixupTrainer, cli
@@ -334,7 +334,7 @@ def test_an_image_run_stores_its_rows_and_is_released_by_them(tmp_path, cache, m
 def pushed(tmp_path, model, monkeypatch, **settings):
     """The plan of a trainer's push, which uploads nothing."""
     plans = []
-    monkeypatch.setattr("nlp_mixup.release.push.upload", lambda plan, **_: plans.append(plan))
+    monkeypatch.setattr("nlp_mixup.release.upload", lambda plan, **_: plans.append(plan))
     trainer = MixupTrainer(
         model=model,
         args=training_arguments(tmp_path / "out", max_steps=2, mixup_alpha=0.4),

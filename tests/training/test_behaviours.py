@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import PadCollator, stock_arguments, tiny_dataset, tiny_model, training_arguments
-from test_trainer import Stop, batches, train
+from recorded_training import Stop, batches, train
 from transformers import Trainer, TrainerCallback
 
 from nlp_mixup import MixupTrainer, calibration_metrics

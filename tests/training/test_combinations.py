@@ -6,9 +6,10 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+from altered_models import adapted
 from conftest import PadCollator, tiny_batch, tiny_dataset, tiny_model, training_arguments
 from datasets import Dataset
-from test_trainer import batches, build, gradient_of, replay, train
+from recorded_training import batches, build, gradient_of, replay, train
 from transformers import EarlyStoppingCallback, TrainerCallback
 
 from nlp_mixup import MixupTrainer, calibration_metrics
@@ -347,31 +348,6 @@ def test_zero_3_is_refused_and_zero_2_is_not(tmp_path, monkeypatch):
 
 
 # ---- PEFT ------------------------------------------------------------------------------------------------------------
-
-
-def adapted(kind, model_type="bert"):
-    """A tiny model under an adapter whose weights are not at their neutral start."""
-    peft = pytest.importorskip("peft")
-    targets = {
-        "bert": (["query", "value"], "word_embeddings"),
-        "albert": (["query", "value"], "word_embeddings"),
-        "llama": (["q_proj", "v_proj"], "embed_tokens"),
-    }
-    attention, embedding = targets[model_type]
-    config = {
-        "lora": lambda: peft.LoraConfig(task_type="SEQ_CLS", target_modules=attention, r=2),
-        "lora_embedding": lambda: peft.LoraConfig(task_type="SEQ_CLS", target_modules=[*attention, embedding], r=2),
-        "modules_to_save": lambda: peft.LoraConfig(
-            task_type="SEQ_CLS", target_modules=attention, r=2, modules_to_save=[embedding]
-        ),
-        "prompt_tuning": lambda: peft.PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=3),
-    }[kind]()
-    model = peft.get_peft_model(tiny_model(model_type), config)
-    torch.manual_seed(1)
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            torch.nn.init.normal_(parameter, std=0.3)
-    return model.eval()
 
 
 PEFT_KINDS = ["lora", "lora_embedding", "modules_to_save", "prompt_tuning"]

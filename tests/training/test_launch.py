@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import TINY
-from test_experiment import write_csv
+from text_files import write_csv
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace

@@ -8,7 +8,7 @@ import pytest
 import torch
 from conftest import PadCollator, tiny_dataset, tiny_model, training_arguments
 from datasets import ClassLabel, Dataset, Features, Sequence, Value
-from test_trainer import Recorder, batches, replay, train
+from recorded_training import Recorder, Rows, batches, replay, train
 from tiny_architectures import tiny_classifier
 from transformers import BertConfig, BertModel, PreTrainedModel, Trainer
 from transformers.modeling_outputs import SequenceClassifierOutput
@@ -31,19 +31,6 @@ def relabelled(labels, feature=None, name="label"):
     ids = Sequence(Value("int64"))
     features = Features({"input_ids": ids, "attention_mask": ids, name: feature}) if feature else None
     return Dataset.from_dict(rows, features=features)
-
-
-class Rows(torch.utils.data.Dataset):
-    """Rows of which nothing is known before they are read."""
-
-    def __init__(self, rows):
-        self.rows = list(rows)
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, index):
-        return self.rows[index]
 
 
 # ---- labels ----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import PadCollator, tiny_dataset, tiny_model
 from datasets import IterableDataset
-from test_trainer import replay, train
+from recorded_training import replay, train
 from transformers import Trainer
 
 

@@ -5,77 +5,13 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import PadCollator, stock_arguments, tiny_dataset, tiny_model, training_arguments
+from conftest import PadCollator, tiny_dataset, tiny_model, training_arguments
 from datasets import Dataset, Features, Sequence, Value
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from recorded_training import Recorder, Stop, batches, build, gradient_of, replay, train
+from transformers import Trainer, TrainingArguments
 
 from nlp_mixup import MixupMixin, MixupTrainer, MixupTrainingArguments
 from nlp_mixup.mixing.embeddings import EmbeddingMixer
-
-
-class Recorder(TrainerCallback):
-    """The gradient that each optimiser step gets."""
-
-    def __init__(self):
-        self.gradients = []
-
-    def on_pre_optimizer_step(self, args, state, control, model=None, **kwargs):
-        self.gradients.append(torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None]).clone())
-
-
-def train(folder, model=None, data=None, cls=MixupTrainer, **settings):
-    """Trains a copy of the model; returns the trainer with `.gradients` and `.mixes`."""
-    recorder = Recorder()
-    model = copy.deepcopy(model or tiny_model())
-    extra = {
-        name: settings.pop(name)
-        for name in ("compute_loss_func", "eval_dataset", "compute_metrics")
-        if name in settings
-    }
-    callbacks = [recorder, *settings.pop("callbacks", ())]
-    args = training_arguments(folder, **settings)
-    if cls is Trainer:
-        args = stock_arguments(args)
-    trainer = cls(
-        model=model,
-        args=args,
-        train_dataset=data or tiny_dataset(),
-        data_collator=PadCollator(),
-        callbacks=callbacks,
-        **extra,
-    )
-    trainer.pairings = []
-    if cls is not Trainer:
-        pair = trainer.pair
-        trainer.pair = lambda batches: trainer.pairings.append(pair(batches)) or trainer.pairings[-1]
-    trainer.train()
-    trainer.gradients = recorder.gradients
-    return trainer
-
-
-def gradient_of(model):
-    return torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
-
-
-def replay(model, batch, mix):
-    """The gradient of one step, written out: all its rows in one batch, cross-entropy against the mixed labels."""
-    model = copy.deepcopy(model).train()
-    batch = dict(batch)
-    labels = batch.pop("labels")
-    hard = F.one_hot(labels, 3).float()
-    if mix is None:
-        logits, targets = model(**batch).logits, hard
-    else:
-        with EmbeddingMixer(model).armed(batch, mix) as carried:
-            logits = model(**carried).logits
-        targets = mix.label_lam[:, None] * hard + (1 - mix.label_lam[:, None]) * hard[mix.partners]
-    (-(targets * F.log_softmax(logits, 1)).sum(1).mean()).backward()
-    return gradient_of(model)
-
-
-def batches(data, size):
-    rows = [data[i] for i in range(len(data))]
-    return [PadCollator()(rows[i : i + size]) for i in range(0, len(rows), size)]
 
 
 @pytest.mark.parametrize("model_type", ["bert", "llama"])
@@ -372,17 +308,6 @@ def test_pure_bfloat16_rounds_lambda_once(tmp_path):
     assert torch.equal(lam, lam.bfloat16().float())
 
 
-class Stop(TrainerCallback):
-    """Interrupts like a crash: an exception in the middle of training, between saves."""
-
-    def __init__(self, step):
-        self.step = step
-
-    def on_step_end(self, args, state, control, **kwargs):
-        if state.global_step == self.step:
-            raise KeyboardInterrupt
-
-
 @pytest.mark.parametrize("lambda_per", ["batch", "example"])
 def test_resumed_equals_uninterrupted(tmp_path, lambda_per):
     model, data = tiny_model(hidden_dropout_prob=0.1), tiny_dataset(20)
@@ -437,18 +362,6 @@ def test_resumed_equals_uninterrupted(tmp_path, lambda_per):
 def test_arguments_out_of_range(tmp_path, settings, message):
     with pytest.raises(ValueError, match=message):
         training_arguments(tmp_path, **settings)
-
-
-def build(tmp_path, model=None, data=None, **settings):
-    extra = {name: settings.pop(name) for name in ("compute_loss_func",) if name in settings}
-    args = training_arguments(tmp_path, **({"mixup_alpha": 0.4} | settings))
-    return MixupTrainer(
-        model=model or tiny_model(),
-        args=args,
-        train_dataset=data or tiny_dataset(),
-        data_collator=PadCollator(),
-        **extra,
-    )
 
 
 def own_loss(outputs, labels, num_items_in_batch=None):

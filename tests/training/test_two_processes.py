@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import PadCollator, tiny_dataset, tiny_model, training_arguments
-from test_trainer import gradient_of, replay, train
+from recorded_training import gradient_of, replay, train
 from two_processes import CASES, partly_labelled
 
 from nlp_mixup import MixupTrainer, calibration_metrics

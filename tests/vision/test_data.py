@@ -8,13 +8,11 @@ import datasets
 import numpy as np
 import pytest
 import torch
-from image_folders import write_images
+from image_folders import prepare, write_images, write_parquet
 from PIL import Image, ImageOps
 from transformers.image_utils import load_image
 
-from nlp_mixup.recipe import Recipe, parse_arguments
 from nlp_mixup.vision.data.images import Augmenter, Normalization, open_image, pixel_statistics
-from nlp_mixup.vision.runs import prepare_images
 
 
 @pytest.fixture(autouse=True)
@@ -26,24 +24,11 @@ def own_cache(tmp_path, monkeypatch):
     datasets.disable_progress_bars()
 
 
-def prepare(tmp_path, **settings):
-    settings = {"task": "image", "model_name_or_path": "resnet-small", "use_cpu": True, "noise_samples": 8, **settings}
-    settings["output_dir"] = str(tmp_path / "run")
-    return prepare_images(parse_arguments(Recipe("mine", settings), "no_mixup", []))
-
-
 def encoded(pixels, **options):
     file = io.BytesIO()
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels, np.uint8))
     image.save(file, format="png", **options)
     return file.getvalue()
-
-
-def write_parquet(path, contents, labels, names=("ant", "bee")):
-    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(names))})
-    rows = {"image": [{"bytes": content, "path": None} for content in contents], "label": labels}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    datasets.Dataset.from_dict(rows, features=features).to_parquet(path)
 
 
 def test_the_digest_of_a_split_changes_with_one_pixel(tmp_path):

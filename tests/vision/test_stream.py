@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from PIL import Image
-from test_trainer import Recorder, Stop
+from recorded_training import Recorder, Stop
 
 from nlp_mixup import cli
 from nlp_mixup.recipe import Recipe, parse_arguments

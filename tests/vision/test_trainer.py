@@ -8,8 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import stock_arguments, tiny_model, training_arguments
-from test_refusals import Rows
-from test_trainer import Recorder, Stop
+from recorded_training import Recorder, Rows, Stop
 from tiny_image_models import image_rows, replay_images, tiny_image_classifier, tiny_images
 from transformers import Trainer
 

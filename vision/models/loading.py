@@ -7,7 +7,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassi
 
 from nlp_mixup.arguments import ModelArguments
 from nlp_mixup.models import Start, check_whole, drawn_at_random, read_start, renew_head
-from nlp_mixup.vision.models.cnn import BUILT_IN
+from nlp_mixup.vision.models.image_cnn import BUILT_IN
 
 
 def find_start(args: ModelArguments) -> Start:
