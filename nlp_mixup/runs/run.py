@@ -27,18 +27,26 @@ from transformers.utils import logging as transformers_logging
 import nlp_mixup
 from nlp_mixup.arguments import DataArguments, ModelArguments, used_settings
 from nlp_mixup.calibration import calibration_metrics, softmax
-from nlp_mixup.data import digest, load_text_data, tokenize
-from nlp_mixup.models import limit_length
-from nlp_mixup.models import find_start, load_model, load_tokenizer
-from nlp_mixup.data import load_ood_texts, tokenize_ood
+from nlp_mixup.data import (
+    TRAINED,
+    RowReport,
+    digest,
+    load_ood_texts,
+    load_text_data,
+    npy,
+    report_rows,
+    tokenize,
+    tokenize_ood,
+    trained_rows,
+)
+from nlp_mixup.files import write_atomically, write_npz
+from nlp_mixup.models import find_start, limit_length, load_model, load_tokenizer
 from nlp_mixup.recipe import RunArguments, load_recipe, parse_arguments, settings_of
 from nlp_mixup.runs.record import local_settings
 from nlp_mixup.runs.results import BrokenRun, differing_settings, read_run, write_run
-from nlp_mixup.files import write_atomically, write_npz
-from nlp_mixup.data import TRAINED, RowReport, npy, report_rows, trained_rows
 from nlp_mixup.runs.scoring import score_run
-from nlp_mixup.training import MixupTrainer
 from nlp_mixup.runs.verification import Probe, chosen_rows, probe_of, write_probe
+from nlp_mixup.training import MixupTrainer
 
 logger = logging.getLogger(__name__)
 

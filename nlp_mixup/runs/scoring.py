@@ -14,9 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nlp_mixup.advice import run_standing
-from nlp_mixup.calibration import NoFiniteTemperature, energy_score, fit_temperature, ood_scores, score_logits, slow_score_intervals, softmax
+from nlp_mixup.calibration import (
+    NoFiniteTemperature,
+    RowScores,
+    energy_score,
+    fit_temperature,
+    ood_scores,
+    score_logits,
+    slow_score_intervals,
+    softmax,
+)
 from nlp_mixup.calibration.intervals import N_RESAMPLES, intervals_of_draws
-from nlp_mixup.calibration import RowScores
 from nlp_mixup.calibration.resampling import Draws, resample_scores
 
 SLOW_RESAMPLES = 100  # of scores that take milliseconds each, after every run

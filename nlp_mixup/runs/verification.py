@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from nlp_mixup.models import plain_logits
 from nlp_mixup.files import write_npz
+from nlp_mixup.models import plain_logits
 
 FILE = "probe.npz"  # in a run's folder
 ROWS = 32

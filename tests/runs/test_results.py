@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from stored_runs import planted, store_run
 
-from nlp_mixup.runs.results import BrokenRun, read_results, read_run, write_results
 from nlp_mixup.files import write_atomically
+from nlp_mixup.runs.results import BrokenRun, read_results, read_run, write_results
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A run from the command line to its folder: complete, resumable, the same again."""
 
-from text_files import write_csv
 import json
 import os
 import re
@@ -16,14 +15,12 @@ import pytest
 import yaml
 from datasets import load_dataset
 from filelock import FileLock
+from text_files import write_csv
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from nlp_mixup import cli
 from nlp_mixup.calibration import expected_calibration_error, overconfidence_error, softmax
 from nlp_mixup.runs.run import last_complete_checkpoint
-
-
-
 
 
 @pytest.fixture

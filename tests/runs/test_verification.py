@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from altered_models import altered
 from conftest import PadCollator, tiny_batch, tiny_dataset, tiny_model, training_arguments
 from run_folders import texts_of, write_run
 from safetensors.torch import load_file, save_file
-from altered_models import altered
 from transformers import AutoModelForSequenceClassification, BertForSequenceClassification
 
 from nlp_mixup import MixupTrainer, cli
 from nlp_mixup.calibration import Temperature
+from nlp_mixup.models.fold import fold_temperature, plain_logits
 from nlp_mixup.release.push import prepare_model, prepare_run, upload
 from nlp_mixup.runs.record import scored_record
-from nlp_mixup.models.fold import fold_temperature, plain_logits
 from nlp_mixup.runs.verification import FILE, Probe, check_same_model, chosen_rows, probe_of, read_probe, write_probe
 
 UPLOADED = {
