@@ -119,7 +119,7 @@ def test_calibration_loads_no_framework():
 
 def test_the_words_are_found_by_their_older_names_too():
     import nlp_mixup.calibration
-    from nlp_mixup.advice.words import advice
+    from nlp_mixup.advice import advice
     from nlp_mixup.calibration.diagnosis import advice as of_diagnosis
 
     assert nlp_mixup.calibration.advice is advice is of_diagnosis

@@ -1,19 +1,10 @@
 """Numbers -> words: what a verdict says and what to do next, once for the doctor, the report and the card."""
 
-from nlp_mixup.advice.words import (
-    Arm,
-    advice,
-    arm_words,
-    disagreement_line,
-    disagreements_line,
-    ece_is_blind,
-    epochs_of,
-    equal_epochs_line,
-    fold_words,
-    run_disagreement,
-    run_standing,
-    temperature_line,
-)
+from nlp_mixup.advice.arms import Arm, arm_words, epochs_of, equal_epochs_line
+from nlp_mixup.advice.disagreement import disagreement_line, disagreements_line, run_disagreement
+from nlp_mixup.advice.next_steps import advice
+from nlp_mixup.advice.temperature import ece_is_blind, fold_words, temperature_line
+from nlp_mixup.advice.verdict import run_standing
 
 __all__ = [
     "Arm",

@@ -242,5 +242,5 @@ def rows_needed(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> 
 def __getattr__(name: str) -> Any:
     """``advice``, whose words stand above the numbers: the public name here still finds them."""
     if name == "advice":
-        return import_module("nlp_mixup.advice.words").advice
+        return import_module("nlp_mixup.advice").advice
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -359,7 +359,7 @@ def wider(values: np.ndarray, over_rows: Interval, *, rows: int | None = None) -
 
 
 def verdict(comparison: Comparison, arm: str) -> str:
-    """An arm in words; see `nlp_mixup.advice.words.arm_words`."""
+    """An arm in words; see `nlp_mixup.advice.arm_words`."""
     changes = {name: comparison.difference(arm, RAW, name) for name in ("accuracy", "nll", "ece", "gap")}
     scores = {name: comparison.mean(arm, RAW, name)[0] for name in ("ece", "ece_floor_high")}
     has_temperature = bool(comparison.seeds(arm, TEMPERATURE))

@@ -22,7 +22,8 @@ from transformers import AutoConfig, AutoModel, ViTConfig, ViTForImageClassifica
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from nlp_mixup import cli
-from nlp_mixup.advice.words import advice, finding
+from nlp_mixup.advice import advice
+from nlp_mixup.advice.verdict import finding
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.calibration import Interval, expected_calibration_error, fit_temperature, softmax
 from nlp_mixup.calibration.diagnosis import diagnose

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 from stored_runs import planted, store_run
 
-from nlp_mixup.advice.words import Arm, arm_words
+from nlp_mixup.advice import Arm, arm_words
 from nlp_mixup.calibration import (
     Interval,
     RowScores,

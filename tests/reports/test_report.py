@@ -15,7 +15,7 @@ from scipy.stats import fisher_exact
 from stored_runs import planted, store_run
 
 from nlp_mixup import cli
-from nlp_mixup.advice.words import advice
+from nlp_mixup.advice import advice
 from nlp_mixup.calibration import diagnose
 from nlp_mixup.figures.comparison import HOW_TO_READ
 from nlp_mixup.files import write_npz
