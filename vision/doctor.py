@@ -34,7 +34,7 @@ from nlp_mixup.vision.data import (
 
 
 def prepare_images(model: str, data: DataArguments, options: DoctorArguments) -> Subject:
-    """`nlp_mixup.doctor.doctor.prepare` for images. Raises what it raises; a broken image is found when it is read."""
+    """`nlp_mixup.doctor.subject.prepare` for images. Raises what it raises; a broken image is found when it is read."""
     check_settings(data)
     sources = image_sources(data, held_out=True)
     rows = {split: read_split(source, split, data) for split, source in sources.items()}

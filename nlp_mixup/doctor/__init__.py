@@ -1,16 +1,9 @@
 """A trained classifier and rows -> a diagnosis of its confidence, and what would mend it."""
 
-from nlp_mixup.doctor.doctor import (
-    ARGUMENT_CLASSES,
-    DoctorArguments,
-    Subject,
-    dtype_of,
-    evaluate,
-    match_classes,
-    parse_arguments,
-    print_evaluation,
-    unlabelled_notes,
-)
+from nlp_mixup.doctor.arguments import ARGUMENT_CLASSES, DoctorArguments, parse_arguments
+from nlp_mixup.doctor.judging import evaluate
+from nlp_mixup.doctor.printing import print_evaluation
+from nlp_mixup.doctor.subject import Subject, dtype_of, match_classes, unlabelled_notes
 
 __all__ = [
     "ARGUMENT_CLASSES",

@@ -29,7 +29,7 @@ from nlp_mixup.calibration import Interval, expected_calibration_error, fit_temp
 from nlp_mixup.calibration.diagnosis import diagnose
 from nlp_mixup.calibration.label_entropy import mean_off_label_mass
 from nlp_mixup.data.label_map import match_labels
-from nlp_mixup.doctor.doctor import DoctorArguments, evaluate
+from nlp_mixup.doctor import DoctorArguments, evaluate
 from nlp_mixup.models import build_word_tokenizer
 
 CLASSES = ["negative", "so_so", "positive"]

@@ -17,7 +17,7 @@ from transformers import (
 
 from nlp_mixup import cli
 from nlp_mixup.arguments import ModelArguments
-from nlp_mixup.doctor.doctor import evaluate, parse_arguments
+from nlp_mixup.doctor import evaluate, parse_arguments
 from nlp_mixup.models import build_word_tokenizer
 from nlp_mixup.models.adapters import add_lora, drawn_at_random, load_adapted, model_below
 from nlp_mixup.models.fold import merge_adapters

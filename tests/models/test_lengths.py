@@ -20,7 +20,7 @@ from transformers import AutoTokenizer, RobertaConfig, RobertaForSequenceClassif
 from nlp_mixup import cli
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.calibration import softmax
-from nlp_mixup.doctor.doctor import DoctorArguments, evaluate
+from nlp_mixup.doctor import DoctorArguments, evaluate
 from nlp_mixup.models import build_word_tokenizer
 from nlp_mixup.models.lengths import limit_length, max_positions
 from nlp_mixup.release.push import prepare_run
