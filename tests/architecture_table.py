@@ -39,7 +39,7 @@ from nlp_mixup.calibration import Temperature
 from nlp_mixup.mixing.architectures import HIDDEN_TYPES, REFUSED, check_mixable, encoder_layers
 from nlp_mixup.mixing.draw import Mix, mixed_cross_entropy
 from nlp_mixup.mixing.embeddings import EmbeddingMixer
-from nlp_mixup.mixing.levels import HiddenMixer
+from nlp_mixup.mixing.hidden import HiddenMixer
 from nlp_mixup.models import build_word_tokenizer
 from nlp_mixup.models.adapters import add_lora, drawn_at_random, load_adapted
 from nlp_mixup.models.fold import folded, merge_adapters

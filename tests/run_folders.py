@@ -8,8 +8,8 @@ from transformers import BertConfig, BertForSequenceClassification
 from nlp_mixup.calibration import softmax
 from nlp_mixup.models import TextCNNConfig, TextCNNForSequenceClassification, build_word_tokenizer
 from nlp_mixup.runs import results
+from nlp_mixup.runs.probe import chosen_rows, probe_of, write_probe
 from nlp_mixup.runs.scoring import score_run
-from nlp_mixup.runs.verification import chosen_rows, probe_of, write_probe
 
 WORDS = [
     "film",

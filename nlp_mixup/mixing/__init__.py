@@ -13,7 +13,7 @@ from nlp_mixup.mixing.draw import (
     mixed_cross_entropy,
 )
 from nlp_mixup.mixing.embeddings import EmbeddingMixer
-from nlp_mixup.mixing.levels import HiddenMixer
+from nlp_mixup.mixing.hidden import HiddenMixer
 from nlp_mixup.mixing.pairing import Pairing, pool_batches
 
 __all__ = [

@@ -6,7 +6,7 @@ What trains is loaded when it is first used: reading a results folder needs no m
 from typing import TYPE_CHECKING
 
 from nlp_mixup import lazily
-from nlp_mixup.runs.record import BUILT_IN, HUB_ID, RunRecord, interval_of, is_hub_id, read_record, scored_record
+from nlp_mixup.runs.public_record import BUILT_IN, HUB_ID, RunRecord, interval_of, is_hub_id, read_record, scored_record
 from nlp_mixup.runs.results import (
     FORMAT,
     FREE_SETTINGS,
@@ -23,8 +23,8 @@ from nlp_mixup.runs.results import (
 from nlp_mixup.runs.scoring import RAW, TEMPERATURE, draws_of_logits, score_run, stored_draws
 
 if TYPE_CHECKING:
+    from nlp_mixup.runs.probe import Probe, check_same_model, probe_of, read_probe
     from nlp_mixup.runs.run import Prepared, Run, prepare, quiet, read_rows_again
-    from nlp_mixup.runs.verification import Probe, check_same_model, probe_of, read_probe
 
 __all__ = [
     "BUILT_IN",
@@ -65,6 +65,6 @@ __getattr__, __dir__ = lazily(
     __name__,
     {
         "nlp_mixup.runs.run": ("Prepared", "Run", "prepare", "quiet", "read_rows_again"),
-        "nlp_mixup.runs.verification": ("Probe", "check_same_model", "probe_of", "read_probe"),
+        "nlp_mixup.runs.probe": ("Probe", "check_same_model", "probe_of", "read_probe"),
     },
 )

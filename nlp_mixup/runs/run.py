@@ -42,10 +42,10 @@ from nlp_mixup.data import (
 from nlp_mixup.files import write_atomically, write_npz
 from nlp_mixup.models import find_start, limit_length, load_model, load_tokenizer
 from nlp_mixup.recipe import RunArguments, load_recipe, parse_arguments, settings_of
-from nlp_mixup.runs.record import local_settings
+from nlp_mixup.runs.probe import Probe, chosen_rows, probe_of, write_probe
+from nlp_mixup.runs.public_record import local_settings
 from nlp_mixup.runs.results import BrokenRun, differing_settings, read_run, write_run
 from nlp_mixup.runs.scoring import score_run
-from nlp_mixup.runs.verification import Probe, chosen_rows, probe_of, write_probe
 from nlp_mixup.training import MixupTrainer
 
 logger = logging.getLogger(__name__)

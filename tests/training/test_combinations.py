@@ -17,7 +17,7 @@ from nlp_mixup.calibration import Temperature
 from nlp_mixup.mixing.architectures import encoder_layers
 from nlp_mixup.mixing.draw import Mix
 from nlp_mixup.mixing.embeddings import EmbeddingMixer, choose_carriers
-from nlp_mixup.mixing.levels import HiddenMixer
+from nlp_mixup.mixing.hidden import HiddenMixer
 from nlp_mixup.models.fold import fold_temperature, merge_adapters
 
 LEVELS = [{"mixup_level": "embedding"}, {"mixup_level": "hidden", "mixup_layer": [1]}]
