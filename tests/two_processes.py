@@ -17,8 +17,9 @@ from torch.distributed.fsdp import fully_shard
 from transformers import Trainer
 
 from nlp_mixup import MixupTrainer, calibration_metrics
-from nlp_mixup.mixing.draw import draw_mix, mixed_cross_entropy
+from nlp_mixup.mixing.draw import draw_mix
 from nlp_mixup.mixing.embeddings import EmbeddingMixer
+from nlp_mixup.mixing.loss import mixed_cross_entropy
 from nlp_mixup.mixing.pairing import pool_batches
 
 # name -> (rows, model type, arguments). Two processes, so 8 rows are 2 x 4, or 2 x 2 micro-batches of 2.

@@ -8,12 +8,11 @@ from nlp_mixup.mixing.draw import (
     draw_ahead,
     draw_layer,
     draw_mix,
-    interpolate,
     mix_in_mode,
-    mixed_cross_entropy,
 )
-from nlp_mixup.mixing.embeddings import EmbeddingMixer
+from nlp_mixup.mixing.embeddings import EmbeddingMixer, interpolate
 from nlp_mixup.mixing.hidden import HiddenMixer
+from nlp_mixup.mixing.loss import mixed_cross_entropy
 from nlp_mixup.mixing.pairing import Pairing, pool_batches
 
 __all__ = [

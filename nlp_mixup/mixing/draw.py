@@ -1,4 +1,4 @@
-"""The arithmetic of mixup: partners, lambda, interpolation and the loss of a mixed batch.
+"""Draws who is mixed with whom, and lambda ~ Beta(alpha, alpha), from (seed, process, step) alone.
 
 Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018, as used by Thulasidasan et al., NeurIPS 2019.
 """
@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 Mode = Literal["full", "inputs_only", "labels_only"]
@@ -136,74 +135,3 @@ def draw_layer(layers: list[int], *, seed: int, rank: int = 0, step: int = 0, mi
         3
     """
     return int(np.random.default_rng([seed, rank, step, micro_step, 1]).choice(layers))
-
-
-def interpolate(first: Tensor, second: Tensor, lam: Tensor, batch_dim: int = 0, *, out: Tensor | None = None) -> Tensor:
-    """lambda * first + (1 - lambda) * second, row by row; exactly `first` at lambda = 1, `second` at 0.
-
-    Args:
-        first, second: tensors of one shape, rows along `batch_dim`.
-        lam: (n,) in [0, 1].
-        out: where to write the result, such as `second`; for tensors that need no gradient.
-
-    Example:
-        >>> interpolate(torch.tensor([[8.0], [8.0]]), torch.tensor([[4.0], [4.0]]), torch.tensor([0.25, 1.0]))
-        tensor([[5.],
-                [8.]])
-    """
-    shape = [1] * first.dim()
-    shape[batch_dim] = -1
-    # lerp keeps neither tensor for backward, where lam * first + (1 - lam) * second would make two more.
-    return torch.lerp(second, first, lam.to(first.dtype).view(shape), out=out)
-
-
-def mixed_cross_entropy(
-    logits: Tensor,
-    labels: Tensor,
-    partner_labels: Tensor | None = None,
-    lam: Tensor | None = None,
-    *,
-    label_smoothing: float = 0.0,
-    confidence_penalty: float = 0.0,
-    num_items: Tensor | int | None = None,
-) -> Tensor:
-    """lambda * CE(logits, y_a) + (1 - lambda) * CE(logits, y_b), equal to cross-entropy against the mixed labels.
-
-    Computed in float32. Label smoothing is linear in the labels, so it applies to each of the two. Where a logit of -inf
-    rules out a row's label, the loss is inf or NaN, and its gradient that of the mixed labels all the same.
-
-    Args:
-        logits: (n, k) real.
-        labels: (n,) integer classes in [0, k); -100 marks a row without label, which adds nothing.
-        partner_labels: (n,) labels of the partners; None for plain cross-entropy.
-        lam: (n,) in [0, 1], the share of each row's own label.
-        label_smoothing: mass in [0, 1) spread evenly over the classes.
-        confidence_penalty: kappa >= 0; kappa H(p) is taken off each row's loss, where H is the entropy in nats of the
-            prediction p (Pereyra et al. 2017, arXiv 1701.06548). The loss can then be negative.
-        num_items: divides the sum of the rows' losses; None takes the mean over rows with a label. Under gradient
-            accumulation, the number of labels in all micro-batches of the step gives the big batch's gradient.
-
-    Returns:
-        A scalar; lower is better.
-
-    Example:
-        >>> logits, lam = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([0.7, 0.7])
-        >>> round(mixed_cross_entropy(logits, torch.tensor([0, 1]), torch.tensor([1, 0]), lam).item(), 4)
-        0.6931
-    """
-    # Once for both labels: computed twice, it would be kept twice for backward.
-    log_probs = logits.float().log_softmax(-1)
-
-    def row_losses(targets: Tensor) -> Tensor:
-        losses = F.nll_loss(log_probs, targets, reduction="none")
-        if label_smoothing == 0:
-            return losses
-        spread = log_probs.mean(-1).masked_fill(targets.eq(-100), 0)
-        return (1 - label_smoothing) * losses - label_smoothing * spread
-
-    losses = row_losses(labels)
-    if partner_labels is not None and lam is not None:
-        losses = torch.lerp(row_losses(partner_labels), losses, lam.float())
-    if confidence_penalty > 0:
-        losses = losses + confidence_penalty * (log_probs.exp() * log_probs).sum(-1) * labels.ne(-100)
-    return losses.sum() / (labels.ne(-100).sum() if num_items is None else num_items)

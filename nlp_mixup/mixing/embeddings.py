@@ -13,9 +13,28 @@ from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
 from nlp_mixup.mixing.architectures import UNMIXED_INPUTS, Embedding, embeddings_of
-from nlp_mixup.mixing.draw import Mix, interpolate
+from nlp_mixup.mixing.draw import Mix
 
 Carrier = Literal["auto", "dominant", "longer"]
+
+
+def interpolate(first: Tensor, second: Tensor, lam: Tensor, batch_dim: int = 0, *, out: Tensor | None = None) -> Tensor:
+    """lambda * first + (1 - lambda) * second, row by row; exactly `first` at lambda = 1, `second` at 0.
+
+    Args:
+        first, second: tensors of one shape, rows along `batch_dim`.
+        lam: (n,) in [0, 1].
+        out: where to write the result, such as `second`; for tensors that need no gradient.
+
+    Example:
+        >>> interpolate(torch.tensor([[8.0], [8.0]]), torch.tensor([[4.0], [4.0]]), torch.tensor([0.25, 1.0]))
+        tensor([[5.],
+                [8.]])
+    """
+    shape = [1] * first.dim()
+    shape[batch_dim] = -1
+    # lerp keeps neither tensor for backward, where lam * first + (1 - lam) * second would make two more.
+    return torch.lerp(second, first, lam.to(first.dtype).view(shape), out=out)
 
 
 def choose_carriers(mix: Mix, lengths: Tensor, carrier: Carrier = "auto") -> tuple[Tensor, Tensor, Tensor]:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 from transformers import PreTrainedModel
 
-from nlp_mixup.mixing.draw import Mix, interpolate
+from nlp_mixup.mixing.draw import Mix
+from nlp_mixup.mixing.embeddings import interpolate
 
 
 class HiddenMixer:

@@ -8,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from nlp_mixup.mixing.draw import STEPS_AHEAD, draw_ahead, draw_layer, draw_mix, interpolate, mixed_cross_entropy
+from nlp_mixup.mixing.draw import STEPS_AHEAD, draw_ahead, draw_layer, draw_mix
+from nlp_mixup.mixing.embeddings import interpolate
+from nlp_mixup.mixing.loss import mixed_cross_entropy
 
 
 def test_draw_depends_on_its_arguments_alone():

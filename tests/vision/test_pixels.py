@@ -5,8 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from nlp_mixup.mixing.draw import Mix, draw_mix, mixed_cross_entropy
+from nlp_mixup.mixing.draw import Mix, draw_mix
 from nlp_mixup.mixing.embeddings import EmbeddingMixer
+from nlp_mixup.mixing.loss import mixed_cross_entropy
 from nlp_mixup.vision.mixing.pixels import (
     CutMix,
     check_inputs,
