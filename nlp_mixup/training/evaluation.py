@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel, Trainer
 
-from nlp_mixup.training.refusals import check_batch_labels, logits_of
+from nlp_mixup.training.label_refusals import check_batch_labels
+from nlp_mixup.training.refusals import logits_of
 from nlp_mixup.training.watch import clean_sample, random_streams_kept
 
 if TYPE_CHECKING:

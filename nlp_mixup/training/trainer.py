@@ -4,61 +4,42 @@ Thulasidasan et al., "On Mixup Training", NeurIPS 2019. A step draws a `Mix`, mi
 the loss against both labels; evaluation never enters this path.
 """
 
-import itertools
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import torch
-from datasets import Dataset
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
 from transformers import PreTrainedModel, Trainer
-from transformers.utils import logging
 
-from nlp_mixup.arguments import MixupTrainingArguments, check_parallelism
 from nlp_mixup.mixing import (
-    STEPS_AHEAD,
     EmbeddingMixer,
     HiddenMixer,
-    Mix,
     Pairing,
-    draw_ahead,
     draw_layer,
-    draw_mix,
     encoder_layers,
     interpolate,
     mixed_cross_entropy,
-    pool_batches,
 )
-from nlp_mixup.models import SAMPLE, made_up_rows, pad_token_id, settle_padding
 from nlp_mixup.training.evaluation import EvaluationMixin
+from nlp_mixup.training.label_refusals import check_data_sets, check_first_evaluation_batches
+from nlp_mixup.training.padding import settle_trainer_padding
+from nlp_mixup.training.pairs import PairingMixin
 from nlp_mixup.training.publishing import PushMixin
 from nlp_mixup.training.refusals import (
     check_arguments,
-    check_batch_labels,
     check_classifier,
     check_compute_metrics,
-    check_data_sets,
     check_overrides,
+    check_split_model,
     check_user_loss,
     logits_of,
 )
+from nlp_mixup.training.schedule import milestone_schedule
 from nlp_mixup.training.search import SearchMixin
-from nlp_mixup.training.watch import TrainingWatch, can_be_indexed, first_batch
-
-logger = logging.get_logger(__name__)
-
-if TYPE_CHECKING:
-
-    class _Base(Trainer):  # what the mixin is mixed into
-        args: MixupTrainingArguments
-        model: PreTrainedModel
-else:
-    _Base = object
+from nlp_mixup.training.watch import TrainingWatch
 
 
-class MixupMixin(EvaluationMixin, SearchMixin, PushMixin, _Base):
+class MixupMixin(PairingMixin, EvaluationMixin, SearchMixin, PushMixin):
     """Mixup for any subclass of `Trainer`: ``class MyTrainer(MixupMixin, MyBaseTrainer)``.
 
     Labels stay integers and never reach the model. The loss is the sum over rows divided by the number of labels in the
@@ -92,7 +73,6 @@ class MixupMixin(EvaluationMixin, SearchMixin, PushMixin, _Base):
         check_arguments(self.args)
         check_compute_metrics(self.compute_metrics, self.args, self.eval_dataset)
         self.label_names = ["labels"]  # a model of one's own may name none, and would be evaluated without
-        self._check_parallelism()
         self._user_loss_func = self.compute_loss_func
         self.compute_loss_func = self._loss
         if self._user_loss_func is not None:
@@ -101,11 +81,8 @@ class MixupMixin(EvaluationMixin, SearchMixin, PushMixin, _Base):
             check_overrides(type(self), MixupMixin)
         self._mixer: EmbeddingMixer | HiddenMixer | None = None
         self._mixed_model: PreTrainedModel | None = None
-        self._check_model()
-        check_data_sets(self.train_dataset, self.eval_dataset, self.model.config)
-        self._settle_padding()
-        self._pairings: list[tuple[dict, Pairing | None]] = []
-        self._first_batch_checked = False
+        self._check_settings_and_data()
+        settle_trainer_padding(self)
         # The step under way: is it training, how is it paired, did the loss see that.
         self._training = False
         self._pairing: Pairing | None = None
@@ -114,24 +91,6 @@ class MixupMixin(EvaluationMixin, SearchMixin, PushMixin, _Base):
         self._batches = 0
         self._lambdas: list[Tensor] = []
         self.add_callback(TrainingWatch(self))
-
-    # ---- the training step -------------------------------------------------------------------------------------------
-
-    def get_batch_samples(self, epoch_iterator, num_batches, *args, **kwargs):
-        batches, num_items_in_batch = super().get_batch_samples(epoch_iterator, num_batches, *args, **kwargs)
-        if 0 < len(batches) < num_batches:
-            # The stock Trainer takes no optimiser step here, and adds this gradient to the next pass's first one.
-            logger.warning_once(
-                f"The stream ended within a step: its last {len(batches)} of {num_batches} micro-batches are left out."
-            )
-            batches = []
-        batches = self._augmented(batches)
-        self._pairings = list(zip(batches, self.pair(batches), strict=True))
-        return batches, num_items_in_batch
-
-    def _augmented(self, batches: list[dict]) -> list[dict]:
-        """The micro-batches to train on: those that were read, or random copies of their rows."""
-        return batches
 
     def training_step(self, model: nn.Module, inputs: dict, num_items_in_batch: Tensor | int | None = None) -> Tensor:
         paired = [pairing for batch, pairing in self._pairings if batch is inputs]
@@ -156,84 +115,6 @@ class MixupMixin(EvaluationMixin, SearchMixin, PushMixin, _Base):
         finally:
             self._training, self._pairing = False, None
 
-    def pair(self, batches: list[dict]) -> list[Pairing | None]:
-        """Draws the pairs of a step's micro-batches from (seed, process, global step) alone; None is no mixing.
-
-        At the embedding level partners come from all micro-batches of the step, so that accumulating 4 batches of 2 is
-        one batch of 8, with mixup too; above it they come from the micro-batch's own forward pass.
-        """
-        for batch in batches:
-            # On an accelerator only the first batch: waiting for the answer would cost time.
-            on_cpu = all(value.device.type == "cpu" for value in batch.values() if isinstance(value, Tensor))
-            if on_cpu or not self._first_batch_checked:
-                self._check_batch(batch)
-        off_epoch = self.args.mixup_off_epoch
-        is_off = off_epoch is not None and (self.state.epoch or 0) >= off_epoch
-        if self.args.mixup_alpha == 0 or is_off:
-            return [None] * len(batches)
-        groups = [batches] if self.args.mixup_level == "embedding" else [[batch] for batch in batches]
-        pairings: list[Pairing | None] = []
-        for micro_step, group in enumerate(groups):
-            sizes = [len(batch["labels"]) for batch in group]
-            if sum(sizes) == 1 and self.state.global_step == 0:
-                logger.warning_once(
-                    "The first batch has one row, and nothing to mix it with: is the data set that small?"
-                )
-            mix = self._draw(group, micro_step) if sum(sizes) > 1 else None
-            if mix is None:
-                pairings += [None] * len(group)
-                continue
-            pool = self._pool([self._prepare_inputs(batch) for batch in group])
-            mix = mix.to(pool["labels"].device)
-            ends = list(itertools.accumulate(sizes))
-            slices = [slice(end - size, end) for size, end in zip(sizes, ends, strict=True)]
-            widths = None
-            if len({batch["input_ids"].shape[1] for batch in group if "input_ids" in batch}) > 1:
-                widths = torch.cat(
-                    [torch.full((m,), b["input_ids"].shape[1]) for m, b in zip(sizes, group, strict=True)]
-                )
-                widths = widths.to(mix.lam.device)
-            pairings += [Pairing(pool, mix, rows, widths) for rows in slices]
-        return pairings
-
-    def _draw(self, group: list[dict], micro_step: int) -> Mix | None:
-        """The pairs among the rows of some micro-batches."""
-        mix = self._drawn_ahead(draw_mix, group, micro_step)
-        if mix is None or self.args.mixup_level == "sentence":
-            return mix
-        # Inputs and labels must see one lambda: round it as the model's numbers will be.
-        dtype = self.model.dtype
-        return Mix(mix.partners, mix.lam.to(dtype).float(), mix.label_lam.to(dtype).float())
-
-    def _drawn_ahead(
-        self, draw: Callable[..., Mix | None], group: list[dict], micro_step: int, **more: Any
-    ) -> Mix | None:
-        """What `draw` gives for this step, the arguments and more, made with the draws of the steps around it."""
-        args, coordinates = self.args, self._coordinates(micro_step)
-        block, step = divmod(coordinates.pop("step"), STEPS_AHEAD)
-        return draw_ahead(
-            draw, block, n=sum(len(batch["labels"]) for batch in group), alpha=args.mixup_alpha, **coordinates,
-            lambda_per=args.mixup_lambda_per, mode=args.mixup_mode, probability=args.mixup_probability, **more,
-        )[step]  # fmt: skip
-
-    def _coordinates(self, micro_step: int) -> dict[str, int]:
-        return {
-            "seed": self.args.seed, "rank": self.args.process_index, "step": self.state.global_step,
-            "micro_step": micro_step,
-        }  # fmt: skip
-
-    def _pool(self, batches: list[dict]) -> dict[str, Tensor]:
-        """The rows of all micro-batches that share pairs, as one batch."""
-        return pool_batches(batches, *self._padding())
-
-    def _padding(self) -> tuple[int, str]:
-        """What fills rows up to the width of the others, and on which side."""
-        tokenizer: Any = self.processing_class
-        pad_id = pad_token_id(self.model.config)
-        if pad_id is None:
-            pad_id = getattr(tokenizer, "pad_token_id", None)
-        return pad_id or 0, getattr(tokenizer, "padding_side", "right")
-
     def _armed(self, inputs: dict) -> AbstractContextManager[dict]:
         """The context in which the model's forward pass mixes, and the batch to give it."""
         pairing, args = self._pairing, self.args
@@ -249,6 +130,18 @@ class MixupMixin(EvaluationMixin, SearchMixin, PushMixin, _Base):
             )  # fmt: skip
         layer = draw_layer(args.mixup_layer or [], **self._coordinates(0))
         return mixer.armed(pairing.inputs, pairing.mix, layer, with_clean)
+
+    def _level_mixer(self) -> EmbeddingMixer | HiddenMixer | None:
+        # model_init gives a new model to each trial of a search.
+        if self._mixer is None or self._mixed_model is not self.model:
+            self._mixer, self._mixed_model = self._new_mixer(), self.model
+        return self._mixer
+
+    def _new_mixer(self) -> EmbeddingMixer | HiddenMixer | None:
+        """What mixes inside the model's forward pass; None where the batch is mixed before it."""
+        if self.args.mixup_level == "hidden":
+            return HiddenMixer(self.model, encoder_layers(self.model))
+        return EmbeddingMixer(self.model, self.args.mixup_carrier)
 
     def _loss(self, outputs, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
         pairing = self._pairing
@@ -286,21 +179,23 @@ class MixupMixin(EvaluationMixin, SearchMixin, PushMixin, _Base):
         partner_loss = self._user_loss_func(outputs, pairing.partner_labels, num_items_in_batch=num_items)
         return lam * loss + (1 - lam) * partner_loss
 
-    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None):
-        """The Trainer's own, or the steps of ``lr_milestones``, which it lacks."""
-        milestones = self.args.lr_milestones
-        if not milestones or self.lr_scheduler is not None:
-            return super().create_scheduler(num_training_steps, optimizer)
-        warmup, factor = self.args.get_warmup_steps(num_training_steps), self.args.lr_milestone_factor
+    def _check_settings_and_data(self) -> None:
+        """What is refused before anything slow; asked again as training begins, since a search sets arguments late."""
+        check_split_model(self)
+        check_classifier(self.model)
+        self.model.config.problem_type = "single_label_classification"
+        if self.args.mixup_alpha > 0 and self.args.mixup_level != "sentence":
+            self._level_mixer()  # refuses what it cannot mix
+        check_data_sets(self.train_dataset, self.eval_dataset, self.model.config)
 
-        def share_of_learning_rate(step: int) -> float:
-            passed = sum(step >= round(share * num_training_steps) for share in milestones)
-            return min(1.0, (step + 1) / (warmup + 1)) * factor**passed
-
-        chosen: Any = optimizer or self.optimizer
-        self.lr_scheduler = LambdaLR(chosen, share_of_learning_rate)
-        self._created_lr_scheduler = True
-        return self.lr_scheduler
+    def _begin_training(self) -> None:
+        self.args.check_mixup()
+        self._check_settings_and_data()
+        if self.args.eval_strategy != "no":
+            check_first_evaluation_batches(self)
+        self.model.config.__dict__.pop("calibration", None)
+        if self._mixer is not None:
+            self._mixer.attach()
 
     def train(self, *args, **kwargs):
         if self.args.torch_compile:
@@ -316,6 +211,18 @@ class MixupMixin(EvaluationMixin, SearchMixin, PushMixin, _Base):
                 self._mixer.detach()
                 self._mixer = None  # a search may set another level next
             self._batches, self._lambdas, self._pairings = 0, [], []
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None):
+        """The Trainer's own, or the steps of ``lr_milestones``."""
+        args, chosen = self.args, cast(torch.optim.Optimizer, optimizer or self.optimizer)
+        if not args.lr_milestones or self.lr_scheduler is not None:
+            return super().create_scheduler(num_training_steps, optimizer)
+        self.lr_scheduler = milestone_schedule(
+            chosen, num_training_steps, args.lr_milestones, args.lr_milestone_factor,
+            warmup=args.get_warmup_steps(num_training_steps),
+        )  # fmt: skip
+        self._created_lr_scheduler = True
+        return self.lr_scheduler
 
     def _save_checkpoint(self, model, trial):
         """Under the model's own names of its weights: those of an older format, as of a ViT, the Trainer reads as missing."""
@@ -334,93 +241,6 @@ class MixupMixin(EvaluationMixin, SearchMixin, PushMixin, _Base):
                 logs["mixup_lambda"] = torch.stack(self._lambdas).mean().item()
             self._batches, self._lambdas = 0, []
         super().log(logs, *args, **kwargs)
-
-    def _level_mixer(self) -> EmbeddingMixer | HiddenMixer | None:
-        # model_init gives a new model to each trial of a search.
-        if self._mixer is None or self._mixed_model is not self.model:
-            self._mixer, self._mixed_model = self._new_mixer(), self.model
-        return self._mixer
-
-    def _new_mixer(self) -> EmbeddingMixer | HiddenMixer | None:
-        """What mixes inside the model's forward pass; None where the batch is mixed before it."""
-        if self.args.mixup_level == "hidden":
-            return HiddenMixer(self.model, encoder_layers(self.model))
-        return EmbeddingMixer(self.model, self.args.mixup_carrier)
-
-    # ---- what is refused, before anything slow -----------------------------------------------------------------------
-
-    def _check_parallelism(self) -> None:
-        """What `accelerate launch` or the model brings; the arguments' own has been refused before."""
-        if self.args.mixup_alpha > 0:
-            plugin = self.accelerator.state.deepspeed_plugin if self.is_deepspeed_enabled else None
-            check_parallelism(
-                zero_stage=plugin.zero_stage if plugin else 0,
-                tp_size=self.get_tp_size(), cp_size=self.get_cp_size(), sp_size=self.get_sp_size(),
-            )  # fmt: skip
-
-    def _check_before_training(self) -> None:
-        """Anew as training begins, since a search, or a line of code, sets arguments late."""
-        self.args.check_mixup()
-        self._check_parallelism()
-        self._check_model()
-        check_data_sets(self.train_dataset, self.eval_dataset, self.model.config)
-        if self.args.eval_strategy != "no":
-            self._check_first_evaluation_batches()
-        self.model.config.__dict__.pop("calibration", None)
-        if self._mixer is not None:
-            self._mixer.attach()
-
-    def _check_first_evaluation_batches(self) -> None:
-        """Of data sets that declare no labels; a stream is not opened for it."""
-        sets = self.eval_dataset if isinstance(self.eval_dataset, dict) else {"": self.eval_dataset}
-        for rows in sets.values():
-            if rows is None or hasattr(rows, "features") or not can_be_indexed(rows):
-                continue
-            batch = first_batch(self, rows)
-            if "labels" in batch:
-                check_batch_labels(batch["labels"], self.model.config.num_labels)
-
-    def _check_model(self) -> None:
-        check_classifier(self.model)
-        self.model.config.problem_type = "single_label_classification"
-        if self.args.mixup_alpha > 0 and self.args.mixup_level != "sentence":
-            self._level_mixer()  # refuses what it cannot mix
-
-    def _settle_padding(self) -> None:
-        """The tokenizer, which is saved with the model, pads on a side where padding changes no logits."""
-        tokenizer: Any = getattr(self.data_collator, "tokenizer", self.processing_class)
-        if getattr(tokenizer, "padding_side", None) is None or getattr(tokenizer, "pad_token", None) is None:
-            return
-        args, rows = self.args, self.train_dataset if self.train_dataset is not None else self._held_out()
-        pairs_are_padded = args.mixup_alpha > 0 and args.gradient_accumulation_steps > 1
-        if args.train_batch_size == args.eval_batch_size == 1 and not pairs_are_padded:
-            return
-        if self.is_deepspeed_enabled or self.model.device.type == "meta":  # there is no whole model to run yet
-            return
-        change = settle_padding(self.model, self.data_collator, self._sample(rows, tokenizer), tokenizer)
-        if change is not None:
-            logger.warning(change)
-        if getattr(self.processing_class, "padding_side", None) is not None:
-            cast(Any, self.processing_class).padding_side = tokenizer.padding_side
-
-    def _sample(self, rows: Any, tokenizer: Any) -> list[dict]:
-        """The first rows of a table or list, as the collator gets them; made up for data sets that may draw when read."""
-        if not isinstance(rows, Dataset | list) or not len(rows) or "input_ids" not in rows[0]:
-            return made_up_rows(tokenizer)
-        self._set_signature_columns_if_needed()
-        used = self._signature_columns if self.args.remove_unused_columns else None
-        sample = [rows[row] for row in range(min(len(rows), SAMPLE))]
-        return [{name: value for name, value in row.items() if used is None or name in used} for row in sample]
-
-    def _check_batch(self, inputs: dict) -> None:
-        labels = inputs.get("labels")
-        if labels is None:
-            raise ValueError(
-                f"The training batch has no labels, only {', '.join(sorted(inputs))}. Add a 'label' column of class ids, "
-                "with a label in every row."
-            )
-        check_batch_labels(labels, self.model.config.num_labels)
-        self._first_batch_checked = True
 
 
 class MixupTrainer(MixupMixin, Trainer):

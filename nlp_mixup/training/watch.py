@@ -92,7 +92,7 @@ class TrainingWatch(TrainerCallback):
         self._trainer = trainer
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self._trainer._check_before_training()
+        self._trainer._begin_training()
 
     def on_epoch_end(self, args, state, control, **kwargs):
         rows = self._trainer.train_dataset

@@ -18,7 +18,9 @@ from nlp_mixup.mixing.architectures import encoder_layers
 from nlp_mixup.mixing.draw import Mix
 from nlp_mixup.mixing.embeddings import EmbeddingMixer, choose_carriers
 from nlp_mixup.mixing.hidden import HiddenMixer
-from nlp_mixup.models.fold import fold_temperature, merge_adapters
+from nlp_mixup.models.adapters import merge_adapters
+from nlp_mixup.models.fold import fold_temperature
+from nlp_mixup.training.refusals import check_split_model
 
 LEVELS = [{"mixup_level": "embedding"}, {"mixup_level": "hidden", "mixup_layer": [1]}]
 LEVEL_NAMES = ["embedding", "hidden"]
@@ -342,9 +344,9 @@ def test_zero_3_is_refused_and_zero_2_is_not(tmp_path, monkeypatch):
         plugin = type("Plugin", (), {"zero_stage": stage})()
         monkeypatch.setattr(state, "deepspeed_plugin", property(lambda self, plugin=plugin: plugin))
         if stage == 2:
-            trainer._check_parallelism()
+            check_split_model(trainer)
     with pytest.raises(ValueError, match=r"DeepSpeed ZeRO-3 \(stage 3\) has not been shown to mix.*mixup_alpha=0"):
-        trainer._check_parallelism()
+        check_split_model(trainer)
 
 
 # ---- PEFT ------------------------------------------------------------------------------------------------------------
