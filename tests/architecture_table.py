@@ -37,12 +37,14 @@ from transformers import AutoModelForSequenceClassification, TrainerCallback
 
 from nlp_mixup.calibration import Temperature
 from nlp_mixup.mixing.architectures import HIDDEN_TYPES, REFUSED, check_mixable, encoder_layers
-from nlp_mixup.mixing.draw import Mix, mixed_cross_entropy
+from nlp_mixup.mixing.draw import Mix
 from nlp_mixup.mixing.embeddings import EmbeddingMixer
 from nlp_mixup.mixing.hidden import HiddenMixer
+from nlp_mixup.mixing.loss import mixed_cross_entropy
 from nlp_mixup.models import build_word_tokenizer
-from nlp_mixup.models.adapters import add_lora, drawn_at_random, load_adapted
-from nlp_mixup.models.fold import folded, merge_adapters
+from nlp_mixup.models.adapters import drawn_at_random, load_adapted, merge_adapters
+from nlp_mixup.models.fold import folded
+from nlp_mixup.models.lora import add_lora
 from nlp_mixup.models.padding import allowed_error, padding_error
 from nlp_mixup.vision import ImageMixupTrainer
 from nlp_mixup.vision.mixing.architectures import LAYERS, check_image_model, image_layers

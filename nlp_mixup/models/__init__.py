@@ -5,11 +5,13 @@ Importing the package registers the sentence CNN with transformers' Auto classes
 
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from nlp_mixup.models.adapters import check_whole, drawn_at_random, is_adapted, load_adapted
-from nlp_mixup.models.fold import fold_temperature, folded, merge_adapters, plain_logits, probe_batch
+from nlp_mixup.models.adapters import check_whole, drawn_at_random, is_adapted, load_adapted, merge_adapters
+from nlp_mixup.models.fold import fold_temperature, folded
 from nlp_mixup.models.lengths import limit_length
 from nlp_mixup.models.loading import find_start, load_model, load_tokenizer
+from nlp_mixup.models.logits import plain_logits
 from nlp_mixup.models.padding import SAMPLE, check_padding, made_up_rows, pad_token_id, settle_padding
+from nlp_mixup.models.probe import probe_batch
 from nlp_mixup.models.starting import Start, read_start, renew_head
 from nlp_mixup.models.text_cnn import TextCNNConfig, TextCNNForSequenceClassification
 from nlp_mixup.models.trained import load_trained, load_trained_on_images, reads_images

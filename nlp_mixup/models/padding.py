@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nlp_mixup.models.fold import plain_logits
+from nlp_mixup.models.logits import plain_logits
 
 SAMPLE = 64  # rows of which two are compared
 APART = 8  # tokens that the longer of the two has more, where there is such a row

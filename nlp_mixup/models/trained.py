@@ -20,8 +20,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
-from nlp_mixup.models.adapters import is_adapted, load_adapted, model_below
-from nlp_mixup.models.fold import merge_adapters
+from nlp_mixup.models.adapters import is_adapted, load_adapted, merge_adapters, model_below
 from nlp_mixup.models.lengths import limit_length
 from nlp_mixup.models.padding import pad_token_id
 from nlp_mixup.models.starting import class_names, config_file

@@ -19,9 +19,9 @@ from nlp_mixup import cli
 from nlp_mixup.arguments import ModelArguments
 from nlp_mixup.doctor import evaluate, parse_arguments
 from nlp_mixup.models import build_word_tokenizer
-from nlp_mixup.models.adapters import add_lora, drawn_at_random, load_adapted, model_below
-from nlp_mixup.models.fold import merge_adapters
+from nlp_mixup.models.adapters import drawn_at_random, load_adapted, merge_adapters, model_below
 from nlp_mixup.models.loading import load_tokenizer
+from nlp_mixup.models.lora import add_lora
 from nlp_mixup.release.push import prepare_run
 
 peft = pytest.importorskip("peft", reason="needs peft: pip install 'nlp-mixup[combinations]'")
