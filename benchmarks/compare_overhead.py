@@ -13,9 +13,8 @@ import time
 
 import sklearn.metrics  # noqa: F401
 
-from nlp_mixup import cli
-from nlp_mixup.reports import report
-from nlp_mixup.runs import run as experiment
+from nlp_mixup import cli, reports, runs
+from nlp_mixup.runs import run
 from nlp_mixup.training import MixupTrainer
 
 
@@ -38,9 +37,9 @@ def main() -> None:
 
     MixupTrainer.train = timed("train", MixupTrainer.train)
     MixupTrainer.predict = timed("predict", MixupTrainer.predict)
-    experiment.prepare = timed("prepare the data", experiment.prepare)
-    experiment.score_run = timed("score", experiment.score_run)
-    report.write_report = timed("report", report.write_report)
+    runs.prepare = timed("prepare the data", runs.prepare)
+    run.score_run = timed("score", run.score_run)
+    reports.write_report = timed("report", reports.write_report)
     with tempfile.TemporaryDirectory() as folder:
         arguments = ["compare", options.recipe, "--arms", *options.arms, "--output_dir", folder, *overrides]
         began = time.monotonic()

@@ -8,8 +8,8 @@ import yaml
 
 from nlp_mixup.calibration import softmax
 from nlp_mixup.files import write_npz
-from nlp_mixup.runs.results import write_run
 from nlp_mixup.runs.scoring import score_run
+from nlp_mixup.runs.stored import write_run
 
 
 def planted(seed, *, sharpness, n=200, k=3, labels_seed=7):

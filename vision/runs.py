@@ -99,7 +99,7 @@ class ImageData:
 
 
 def prepare_images(arguments: RunArguments) -> Prepared:
-    """What the runs of a comparison on images share; see `nlp_mixup.runs.run.Prepared`.
+    """What the runs of a comparison on images share; see `nlp_mixup.runs.prepared.Prepared`.
 
     Images are brought to size and normalised as the image processor does that is saved with the model: a pretrained one's
     own, or one with the mean and standard deviation of the training images.

@@ -6,25 +6,25 @@ What trains is loaded when it is first used: reading a results folder needs no m
 from typing import TYPE_CHECKING
 
 from nlp_mixup import lazily
-from nlp_mixup.runs.public_record import BUILT_IN, HUB_ID, RunRecord, interval_of, is_hub_id, read_record, scored_record
-from nlp_mixup.runs.results import (
+from nlp_mixup.runs.public_record import RunRecord, interval_of, read_record, scored_record
+from nlp_mixup.runs.public_settings import BUILT_IN, HUB_ID, is_hub_id
+from nlp_mixup.runs.results import PLACES, Results, read_results, write_results
+from nlp_mixup.runs.scoring import RAW, TEMPERATURE, draws_of_logits, score_run, stored_draws
+from nlp_mixup.runs.stored import (
     FORMAT,
     FREE_SETTINGS,
-    PLACES,
-    Results,
     StoredRun,
     differing_settings,
     installed_versions,
-    read_results,
     read_run,
-    write_results,
     write_run,
 )
-from nlp_mixup.runs.scoring import RAW, TEMPERATURE, draws_of_logits, score_run, stored_draws
 
 if TYPE_CHECKING:
-    from nlp_mixup.runs.probe import Probe, check_same_model, probe_of, read_probe
-    from nlp_mixup.runs.run import Prepared, Run, prepare, quiet, read_rows_again
+    from nlp_mixup.runs.epochs import quiet
+    from nlp_mixup.runs.prepared import Prepared, prepare
+    from nlp_mixup.runs.probe import Probe, check_same_model, probe_of, read_probe, read_rows_again
+    from nlp_mixup.runs.run import Run
 
 __all__ = [
     "BUILT_IN",
@@ -64,7 +64,9 @@ __all__ = [
 __getattr__, __dir__ = lazily(
     __name__,
     {
-        "nlp_mixup.runs.run": ("Prepared", "Run", "prepare", "quiet", "read_rows_again"),
-        "nlp_mixup.runs.probe": ("Probe", "check_same_model", "probe_of", "read_probe"),
+        "nlp_mixup.runs.epochs": ("quiet",),
+        "nlp_mixup.runs.prepared": ("Prepared", "prepare"),
+        "nlp_mixup.runs.probe": ("Probe", "check_same_model", "probe_of", "read_probe", "read_rows_again"),
+        "nlp_mixup.runs.run": ("Run",),
     },
 )

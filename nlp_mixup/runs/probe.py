@@ -6,10 +6,11 @@ weights' own precision, without autocast. They stay in the run's folder and are 
 
 from __future__ import annotations
 
+import json
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from nlp_mixup.arguments import DataArguments, ModelArguments
 from nlp_mixup.files import write_npz
 from nlp_mixup.models import plain_logits
+from nlp_mixup.recipe import load_recipe, parse_arguments
+from nlp_mixup.runs.prepared import Prepared, prepare
 
 FILE = "probe.npz"  # in a run's folder
+_ANOTHER = "What would be published is not the model that was trained"
 ROWS = 32
 CHUNK = 8  # rows of a forward pass
 _INPUT = "input-"  # before the names of the model's inputs in the file
@@ -133,9 +138,6 @@ def check_same_model(model: PreTrainedModel, probe: Probe, temperature: float = 
     )
 
 
-_ANOTHER = "What would be published is not the model that was trained"
-
-
 def _logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> NDArray[Any]:
     n = max(len(value) for value in inputs.values())
     kind = next(p.dtype for p in model.parameters() if p.is_floating_point())
@@ -146,3 +148,41 @@ def _logits(model: PreTrainedModel, inputs: Mapping[str, Tensor]) -> NDArray[Any
         logits = plain_logits(model, batch).detach().cpu()
         batches.append(logits.to(torch.promote_types(logits.dtype, torch.float32)))
     return torch.cat(batches).numpy()
+
+
+def read_rows_again(folder: Path, logits: np.ndarray) -> Probe:
+    """The rows of a run that stored no probe, from where its settings say that they lie, with the logits that it stored.
+
+    Args:
+        folder: the run's folder.
+        logits: (n, k) of all validation rows.
+
+    Raises:
+        OSError: the data or the tokenizer are not there.
+        ValueError: they are not those of the run, or cannot be read.
+    """
+    recipe = load_recipe(str(folder / "arguments.yaml"))
+    settings = {**recipe.settings, **recipe.arms.get(recipe.default_arm(), {})}
+    reading = {field.name for kind in (DataArguments, ModelArguments) for field in fields(kind)} - {"ood_files"}
+    kept = {name: value for name, value in settings.items() if name in reading} | {"noise_samples": 0, "use_cpu": True}
+    recipe = replace(recipe, settings=kept, arms={})
+    arguments = parse_arguments(recipe, recipe.default_arm(), [])
+    prepared = prepare(arguments)
+    n = len(prepared.splits["validation"])
+    stored = json.loads((folder / "metrics.json").read_text(encoding="utf-8")).get("digests", {}).get("validation")
+    if n != len(logits) or (stored and stored != prepared.digests.get("validation")):
+        raise ValueError("they have changed since")
+    rows = chosen_rows(n)
+    return Probe(model_inputs(prepared, rows), logits[rows], precision_of(settings))
+
+
+def model_inputs(prepared: Prepared, rows: list[int]) -> dict[str, Any]:
+    """Validation rows as one batch, padded as in training, without labels."""
+    split = prepared.splits["validation"]
+    batch = prepared.data_collator([split[row] for row in rows])
+    return {name: value for name, value in batch.items() if name not in ("label", "labels")}
+
+
+def precision_of(settings: dict[str, Any]) -> str:
+    """What the logits of a run were rounded to while it predicted."""
+    return "bfloat16" if settings.get("bf16") else "float16" if settings.get("fp16") else "float32"

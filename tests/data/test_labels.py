@@ -22,7 +22,8 @@ from nlp_mixup.data.splits import load_text_data
 from nlp_mixup.models import build_word_tokenizer
 from nlp_mixup.models.starting import class_names
 from nlp_mixup.recipe import Recipe, parse_arguments
-from nlp_mixup.runs.run import Run, prepare
+from nlp_mixup.runs.prepared import prepare
+from nlp_mixup.runs.run import Run
 
 WORDS = {"neg": ["awful", "dull", "poor"], "pos": ["fine", "great", "superb"]}
 PLAIN = {"use_cpu": "true", "disable_tqdm": "true", "report_to": "none", "noise_samples": "0", "save_strategy": "no"}

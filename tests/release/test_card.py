@@ -39,7 +39,8 @@ from nlp_mixup.models.loading import MINILM, TEXT_CNN
 from nlp_mixup.release.card import Released, decide, decisions_of, inert, model_card, plain
 from nlp_mixup.release.push import prepare_metrics, prepare_model, prepare_run
 from nlp_mixup.runs.probe import probe_of, write_probe
-from nlp_mixup.runs.public_record import BUILT_IN, public_settings, read_record, scored_record
+from nlp_mixup.runs.public_record import read_record, scored_record
+from nlp_mixup.runs.public_settings import BUILT_IN, public_settings
 from nlp_mixup.vision.data.sources import DIGITS
 from nlp_mixup.vision.models.image_cnn import BUILT_IN as vision_models
 

@@ -12,7 +12,8 @@ from transformers import AutoModelForSequenceClassification, BertForSequenceClas
 
 from nlp_mixup import MixupTrainer, cli
 from nlp_mixup.calibration import Temperature
-from nlp_mixup.models.fold import fold_temperature, plain_logits
+from nlp_mixup.models.fold import fold_temperature
+from nlp_mixup.models.logits import plain_logits
 from nlp_mixup.release.push import prepare_model, prepare_run, upload
 from nlp_mixup.runs.probe import FILE, Probe, check_same_model, chosen_rows, probe_of, read_probe, write_probe
 from nlp_mixup.runs.public_record import scored_record

@@ -10,7 +10,8 @@ import pytest
 from stored_runs import planted, store_run
 
 from nlp_mixup.files import write_atomically
-from nlp_mixup.runs.results import BrokenRun, read_results, read_run, write_results
+from nlp_mixup.runs.results import read_results, write_results
+from nlp_mixup.runs.stored import BrokenRun, read_run
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from nlp_mixup import cli
 from nlp_mixup.calibration import expected_calibration_error, overconfidence_error, softmax
-from nlp_mixup.runs.run import last_complete_checkpoint
+from nlp_mixup.runs.checkpoints import last_complete_checkpoint
 
 
 @pytest.fixture
