@@ -3,9 +3,11 @@
 import pytest
 import torch
 from conftest import DECODERS, ENCODERS, tiny_batch, tiny_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nlp_mixup.mixing.draw import Mix
-from nlp_mixup.mixing.embeddings import EmbeddingMixer, choose_carriers
+from nlp_mixup.mixing.embeddings import EmbeddingMixer, choose_carriers, interpolate
 
 PARTNERS = [1, 0, 3, 2]
 
@@ -262,3 +264,20 @@ def test_columns_of_padding_alone_change_nothing(model_type):
     }
     lam = [0.3, 0.3, 0.8, 0.8]
     torch.testing.assert_close(mixed_logits(model, wide, lam), mixed_logits(model, batch, lam), atol=1e-5, rtol=0)
+
+
+def test_interpolation_by_hand():
+    first, second = torch.tensor([[[1.0, 2.0]], [[10.0, 20.0]]]), torch.tensor([[[3.0, 6.0]], [[20.0, 40.0]]])
+    mixed = interpolate(first, second, torch.tensor([0.25, 0.9]))
+    torch.testing.assert_close(mixed, torch.tensor([[[2.5, 5.0]], [[11.0, 22.0]]]))
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.floats(0, 1, width=32), st.integers(0, 10_000))
+def test_interpolation_is_symmetric_and_exact_at_both_ends(lam, seed):
+    generator = torch.Generator().manual_seed(seed)
+    a, b = (torch.randn(1, 4, generator=generator) for _ in range(2))
+    share = torch.tensor([lam])
+    torch.testing.assert_close(interpolate(a, b, share), interpolate(b, a, 1 - share), atol=2e-7, rtol=1e-6)
+    assert torch.equal(interpolate(a, b, torch.ones(1)), a)
+    assert torch.equal(interpolate(a, b, torch.zeros(1)), b)

@@ -3,15 +3,11 @@
 import json
 import re
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
 import pytest
 from stored_runs import planted, store_run
 
-from nlp_mixup.files import write_atomically
 from nlp_mixup.runs.results import read_results, write_results
-from nlp_mixup.runs.stored import BrokenRun, read_run
 
 
 @pytest.fixture
@@ -22,14 +18,6 @@ def folder(tmp_path):
             settings = {"mixup_alpha": alpha, "seed": seed, "dataset_name": "somewhere", "learning_rate": 1e-3}
             store_run(tmp_path, arm, seed, planted(seed, sharpness=3.0 - 5 * alpha), settings=settings)
     return tmp_path
-
-
-def test_a_run_is_read_back(folder):
-    run = read_run(folder / "mixup" / "seed-1")
-    assert (run.arm, run.seed, run.last_split) == ("mixup", 1, "test")
-    assert run.row("test", "raw")["n"] == 200
-    assert run.row("test", "temperature")["temperature"] != 1
-    np.testing.assert_array_equal(run.arrays("logits-test.npz")["labels"], planted(1, sharpness=1.0)["test"][1])
 
 
 def test_arms_come_in_their_natural_order_with_no_mixup_first(folder):
@@ -59,14 +47,6 @@ def test_unfinished_and_broken_runs_are_named_and_left_out(folder):
     assert "not a whole metrics.json" in results.skipped[0]
     assert "is not finished" in results.skipped[1]
     assert "logits-test.npz is damaged or gone" in results.skipped[2]
-
-
-@pytest.mark.parametrize("damage", ["metrics.json", "arguments.yaml", "resamples.npz", "logits-ood-noise.npz"])
-def test_whatever_file_is_gone_the_run_does_not_count(folder, damage):
-    run = folder / "mixup" / "seed-0"
-    (run / damage).unlink()
-    with pytest.raises((BrokenRun, FileNotFoundError)):
-        read_run(run)
 
 
 def test_another_version_is_refused(folder):
@@ -108,25 +88,6 @@ def test_a_copied_run_does_not_replace_its_original(folder):
     assert list(results.runs) == ["no_mixup", "mixup"]
     assert results.runs["mixup"][0].folder == folder / "mixup" / "seed-0"
     assert "mixup-backup/seed-0 holds the run mixup/seed-0: a copy, left out." in " ".join(results.skipped)
-
-
-def test_a_damaged_byte_inside_is_found(folder):
-    path = folder / "mixup" / "seed-0" / "confidence.npz"
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 0xFF
-    path.write_bytes(content)
-    with pytest.raises(BrokenRun, match=r"confidence\.npz is damaged"):
-        read_run(path.parent)
-
-
-def test_writers_do_not_disturb_each_other(tmp_path):
-    """As two array jobs that end together and both write the report."""
-    path, texts = tmp_path / "results.csv", ["a" * 50_000, "b" * 60_000]
-    with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(write_atomically, path, texts[i % 2]) for i in range(200)]:
-            done.result()
-    assert path.read_text() in texts
-    assert [entry.name for entry in tmp_path.iterdir()] == ["results.csv"]
 
 
 def test_places_may_differ_what_rows_say_may_not(folder):

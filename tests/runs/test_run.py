@@ -196,22 +196,6 @@ def test_a_run_stopped_half_way_does_not_go_on_with_other_rows(recipe, tmp_path,
     assert (run / "metrics.json").is_file()
 
 
-def test_a_half_written_checkpoint_is_passed_over(tmp_path):
-    for step, complete in ((5, True), (10, True), (15, False)):
-        folder = tmp_path / f"checkpoint-{step}"
-        folder.mkdir()
-        for name in ("model.safetensors", "optimizer.pt", "scheduler.pt"):
-            (folder / name).touch()
-        if complete:
-            (folder / "trainer_state.json").write_text("{}")
-    assert last_complete_checkpoint(tmp_path).endswith("checkpoint-10")
-    (tmp_path / "checkpoint-15" / "trainer_state.json").touch()  # opened, not yet written
-    assert last_complete_checkpoint(tmp_path).endswith("checkpoint-10")
-    (tmp_path / "checkpoint-10" / "model.safetensors").unlink()  # half deleted
-    assert last_complete_checkpoint(tmp_path).endswith("checkpoint-5")
-    assert last_complete_checkpoint(tmp_path / "nothing") is None
-
-
 def test_a_done_run_is_not_trained_again(recipe, tmp_path, capsys):
     cli.main(["train", str(recipe), "--num_train_epochs", "1"])
     before = (tmp_path / "out/mixup/seed-0/metrics.json").stat().st_mtime_ns
