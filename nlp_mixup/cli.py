@@ -135,15 +135,15 @@ def run_command(argv: list[str] | None) -> None:
     if options.command == "train" and (options.help or options.recipe is None):
         train.print_help()
         if options.help:
-            from nlp_mixup.recipe import field_help
+            from nlp_mixup.arguments import field_help
 
             print(f"\n{field_help()}")
         sys.exit(0 if options.help else 2)
     if options.command == "evaluate" and (options.help or options.model is None):
         doctor.print_help()
         if options.help:
+            from nlp_mixup.arguments import field_help
             from nlp_mixup.doctor import ARGUMENT_CLASSES
-            from nlp_mixup.recipe import field_help
 
             print(f"\n{field_help(ARGUMENT_CLASSES)}")
         sys.exit(0 if options.help else 2)

@@ -1,36 +1,34 @@
 """A YAML recipe and command-line overrides, turned into typed arguments that are all checked before anything is loaded.
 
-A recipe is flat: its keys are argument fields (see ``nlp_mixup/arguments.py``), plus ``arms`` (name -> overrides) and
+A recipe is flat: its keys are argument fields (see `nlp_mixup.arguments`), plus ``arms`` (name -> overrides) and
 ``seeds``.
 """
 
-import argparse
-import difflib
 import importlib.resources
 import itertools
-import json
-import re
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import yaml
-from transformers import HfArgumentParser
 
 from nlp_mixup.arguments import (
+    ARGUMENT_CLASSES,
     BASELINE,
+    FIELDS,
     IS_GREATER_BETTER,
     DataArguments,
     EvaluationArguments,
     MixupTrainingArguments,
     ModelArguments,
     check_metric,
+    fields_of,
+    nearest,
+    parse_fields,
+    tokens_of,
     used_settings,
 )
-
-ARGUMENT_CLASSES: tuple[Any, ...] = (ModelArguments, DataArguments, MixupTrainingArguments, EvaluationArguments)
-FIELDS = {f.name: f for cls in ARGUMENT_CLASSES for f in fields(cls) if f.init}
 
 # What all arms of a comparison must share: the rows, how they are scored, and the rule that chooses the weights.
 ONE_FOR_ALL = {f.name for f in fields(DataArguments)} | {
@@ -99,7 +97,7 @@ def load_recipe(name_or_path: str) -> Recipe:
     if not path.is_file():
         raise FileNotFoundError(
             f"No recipe '{name_or_path}': neither a file nor one of {_listed(sorted(shipped))}."
-            + _nearest(name_or_path, shipped)
+            + nearest(name_or_path, shipped)
         )
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -200,7 +198,7 @@ def check_baseline(arguments: RunArguments) -> None:
 def _check_arm(recipe: Recipe, arm: str) -> None:
     if arm not in recipe.arms:
         raise ValueError(
-            f"Recipe '{recipe.name}' has no arm '{arm}', only {_listed(recipe.arms)}.{_nearest(arm, recipe.arms)}"
+            f"Recipe '{recipe.name}' has no arm '{arm}', only {_listed(recipe.arms)}.{nearest(arm, recipe.arms)}"
         )
 
 
@@ -241,35 +239,6 @@ def parse_arguments(recipe: Recipe, arm: str, overrides: list[str], seed: int | 
     return result
 
 
-def parse_fields(classes: tuple[Any, ...], tokens: list[str]) -> list[Any]:
-    """Command-line tokens as one instance of each dataclass.
-
-    Raises:
-        ValueError: an unknown flag (the message names the nearest), or a value out of its range.
-        SystemExit: a value of the wrong type, with the parser's message.
-    """
-    parser = _Parser(classes, prog="nlp-mixup", allow_abbrev=False)
-    *arguments, unknown = parser.parse_args_into_dataclasses(
-        args=tokens, return_remaining_strings=True, look_for_args_file=False
-    )
-    if unknown:
-        flag = unknown[0].split("=")[0].lstrip("-").replace("-", "_")
-        known = [f.name for cls in classes for f in fields(cls) if f.init]
-        raise ValueError(f"Unknown argument '{unknown[0]}'.{_nearest(flag, known, prefix='--')}")
-    return arguments
-
-
-def field_help(classes: tuple[Any, ...] = ARGUMENT_CLASSES) -> str:
-    """The help of every argument field."""
-    return _Parser(classes, prog="nlp-mixup", usage=argparse.SUPPRESS, add_help=False).format_help()
-
-
-def fields_of(overrides: list[str]) -> set[str]:
-    """The argument fields that command-line tokens set, such as {"mixup_alpha"} for ["--mixup_alpha", "0.4"]."""
-    names = {token.split("=")[0].lstrip("-").replace("-", "_") for token in overrides if token.startswith("--")}
-    return {name.removeprefix("no_") if name not in FIELDS else name for name in names}
-
-
 def settings_of(arguments: RunArguments) -> dict[str, Any]:
     """The fields whose value is not their default, flat, as a recipe would have them: enough to run it again."""
     settings = {}
@@ -298,48 +267,10 @@ def _yaml_value(value: Any) -> Any:
     return value
 
 
-class _Parser(HfArgumentParser):
-    """Without argparse's usage listing of all 130 flags in front of a one-line error, and with -1=CLASS for a value."""
-
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **kwargs)
-        # What argparse takes for a value though it begins with a dash: numbers and, beside them, NAME=VALUE.
-        self._negative_number_matcher = re.compile(r"-\d+$|-\d*\.\d+$|-[^-].*=", re.DOTALL)
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"nlp-mixup: error: {message}\n")
-
-
-def tokens_of(settings: dict[str, Any]) -> list[str]:
-    """Settings as command-line tokens, such as ["--mixup_alpha=0.4"] for {"mixup_alpha": 0.4}."""
-    return [token for name, value in settings.items() for token in _tokens(name, value)]
-
-
-def _tokens(name: str, value: Any) -> list[str]:
-    """One setting as command-line tokens, so that YAML and the command line are parsed by the same rules.
-
-    PyYAML reads 5e-5 as a string, and HfArgumentParser's own YAML reader keeps it one; argparse's types do not.
-    """
-    if value is None:
-        return []
-    if isinstance(value, bool):
-        return [f"--{name}={str(value).lower()}"]
-    if isinstance(value, dict) and name in ("ood_files", "label_map"):
-        value = [f"{key}={file}" for key, file in value.items()]
-    if isinstance(value, list):
-        return [f"--{name}", *map(str, value)]
-    return [f"--{name}={json.dumps(value) if isinstance(value, dict) else value}"]
-
-
 def _check_keys(settings: dict[str, Any], place: str, extra: tuple[str, ...] = ()) -> None:
     for key in settings:
         if key not in FIELDS:
-            raise ValueError(f"Unknown key '{key}' in {place}.{_nearest(str(key), [*FIELDS, *extra])}")
-
-
-def _nearest(given: str, known, prefix: str = "") -> str:
-    matches = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
-    return f" Did you mean '{prefix}{matches[0]}'?" if matches else ""
+            raise ValueError(f"Unknown key '{key}' in {place}.{nearest(str(key), [*FIELDS, *extra])}")
 
 
 def _listed(names) -> str:

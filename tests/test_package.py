@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,14 @@ from tiny_architectures import MODEL_TYPES
 from tiny_image_models import IMAGE_MODEL_TYPES, OWN_TYPES
 
 import nlp_mixup
+import nlp_mixup.arguments
+import nlp_mixup.runs
 import nlp_mixup.vision
 
 # Package, or module of the front door -> the packages that it may import: data's way through the program goes down. What is
 # imported for types alone, or by a task's name, stands here too.
 ARROWS = {
-    "cli": {"recipe", "data", "runs", "doctor", "reports", "release"},
+    "cli": {"arguments", "recipe", "data", "runs", "doctor", "reports", "release"},
     "recipe": {"arguments"},
     "arguments": set(),
     "files": set(),
@@ -74,6 +77,11 @@ def test_every_room_has_its_arrows():
     assert rooms | of_vision == set(ARROWS)
 
 
+def test_the_wheel_has_every_package():
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
+    assert set(project["tool"]["setuptools"]["packages"]) == {"nlp_mixup", "nlp_mixup.recipes", *PACKAGES}
+
+
 @pytest.mark.parametrize("room", ARROWS)
 def test_import_arrows_point_down(room):
     for path in files_of(room):
@@ -113,8 +121,9 @@ def test_importing_the_package_or_asking_for_help_loads_no_framework():
     assert not heavy & loaded_after(help_text)
 
 
-def test_calibration_loads_no_framework():
-    assert not {"torch", "transformers", "datasets"} & loaded_after("import nlp_mixup.calibration")
+@pytest.mark.parametrize("package", ["arguments", "calibration", "runs"])
+def test_numbers_and_settings_load_no_framework(package):
+    assert not {"torch", "transformers", "datasets"} & loaded_after(f"import nlp_mixup.{package}")
 
 
 def test_the_words_are_found_by_their_older_names_too():
@@ -126,9 +135,10 @@ def test_the_words_are_found_by_their_older_names_too():
 
 
 def test_public_names_are_there_and_unknown_ones_are_named():
-    for name in nlp_mixup.__all__:
-        assert getattr(nlp_mixup, name) is not None
-    assert set(nlp_mixup.__all__) <= set(dir(nlp_mixup))
+    for package in (nlp_mixup, nlp_mixup.arguments, nlp_mixup.runs, nlp_mixup.vision):
+        assert set(package.__all__) <= set(dir(package))
+        for name in package.__all__:
+            assert getattr(package, name) is not None
     with pytest.raises(AttributeError, match=r"'nlp_mixup' has no attribute 'MixupTrainr'; it has MixupMixin"):
         nlp_mixup.MixupTrainr  # noqa: B018
 

@@ -250,6 +250,7 @@ class MixupTrainer(MixupMixin, Trainer):
 
     Example:
         >>> from datasets import Dataset
+        >>> from nlp_mixup import MixupTrainingArguments
         >>> from transformers import BertConfig, BertForSequenceClassification
         >>> config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2)
         >>> trainer = MixupTrainer(
