@@ -24,6 +24,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nlp_mixup.calibration import Interval, mean_label_entropy
+from nlp_mixup.calibration.diagnosis import verdict_of
 from nlp_mixup.figures import INK, OVER
 from nlp_mixup.recipe import load_recipe, parse_arguments, settings_of
 from nlp_mixup.reports import Comparison, Estimate, report_figures, wider, write_report
@@ -394,12 +395,9 @@ CLAIMS: dict[str, tuple[str, tuple[str, ...], Measure]] = {
 
 
 def baseline_is(comparison: Comparison) -> str:
-    """What no_mixup is, by the rule of the report: its gap's interval, and ECE above the noise floor."""
-    if not comparison.distinguishable("no_mixup", RAW):
-        return "not told from calibrated"
-    return {1: "over-confident", -1: "under-confident", 0: "not calibrated"}[
-        comparison.score("no_mixup", RAW, "gap").sign
-    ]
+    """What no_mixup is, by the rule of the report."""
+    found = verdict_of(comparison.means("no_mixup"), comparison.score("no_mixup", RAW, "gap"))
+    return {"calibrated": "not told from calibrated", "mixed": "not calibrated"}.get(found, found)
 
 
 def claim_tables(comparisons: dict[str, Comparison]) -> str:

@@ -6,16 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nlp_mixup.advice.numbers import _capital, _leaning, _limits, _rows, _sizes
-from nlp_mixup.advice.temperature import effect_of
+from nlp_mixup.advice.numbers import capital, limits, rows, sizes
+from nlp_mixup.advice.verdict import ONE_SIDED, state
 from nlp_mixup.calibration.diagnosis import verdict_of
 from nlp_mixup.calibration.floor import short
+from nlp_mixup.calibration.folding import effect_of
 from nlp_mixup.calibration.intervals import MIN_ROWS_FOR_DIRECTION, Measured, direction
 
 
 @dataclass(frozen=True)
 class Arm:
-    """What the words on an arm are made of; all differences are paired, and all but the last two of raw scores.
+    """What the words on an arm are made of; all differences are paired, and all but `temperature` and `rival` of raw scores.
 
     Args:
         name: of the arm.
@@ -27,6 +28,7 @@ class Arm:
         settings: of its runs.
         temperature: its NLL after temperature minus before; None where there is no temperature.
         rival: its NLL after temperature minus the baseline's after temperature.
+        equal_epochs: of `equal_epochs_line`, where the arms chose different epochs.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Arm:
     settings: Mapping[str, Any]
     temperature: Measured | None
     rival: Measured | None
+    equal_epochs: str = ""
 
 
 def arm_words(arm: Arm) -> str:
@@ -47,12 +50,12 @@ def arm_words(arm: Arm) -> str:
     """
     n, verdict = int(arm.scores["n"]), verdict_of(arm.scores, arm.gap)
     if verdict == "too few rows":
-        return f"Nothing can be said from {_rows(n)}, neither better nor worse: {MIN_ROWS_FOR_DIRECTION} are the least."
+        return f"Nothing can be said from {rows(n)}, neither better nor worse: {MIN_ROWS_FOR_DIRECTION} are the least."
     sentences = _baseline_words(arm) if arm.name == arm.baseline else _against_baseline(arm)
     effect = effect_of(arm.temperature, n)
     if effect == "harms" and arm.temperature is not None:
         sentences.append(
-            f"Its temperature made it worse: NLL higher by {short(arm.temperature.value)} ({_sizes(arm.temperature)}) than "
+            f"Its temperature made it worse: NLL higher by {short(arm.temperature.value)} ({sizes(arm.temperature)}) than "
             "without. Do not use it."
         )
     elif effect == "helps" and verdict == "under-confident" and arm.name == arm.baseline:
@@ -62,64 +65,52 @@ def arm_words(arm: Arm) -> str:
         told = direction(arm.rival, n)
         sentences.append(
             f"After temperature scaling of both, its NLL is {outcome[told]} that of {arm.baseline} with "
-            f"temperature ({_limits(arm.rival, told)})."
+            f"temperature ({limits(arm.rival, told)})."
         )
-    return " ".join(sentences)
-
-
-def _state(arm: Arm) -> str:
-    """What an arm is, as a part of a sentence."""
-    verdict, n = verdict_of(arm.scores, arm.gap), int(arm.scores["n"])
-    if verdict in ("over-confident", "under-confident"):
-        return f"{verdict} by {short(abs(arm.gap.value))} ({_sizes(arm.gap)})"
-    if verdict == "mixed":
-        return f"not calibrated (ECE {short(arm.scores['ece'])}), in which direction is not distinguishable (gap {_limits(arm.gap)})"
-    leaning = _leaning(direction(arm.gap, n))
-    hint = f", though its gap hints at {leaning}-confidence ({_limits(arm.gap)})" if leaning else ""
-    return f"not distinguishable from calibrated{hint}"
+    return " ".join([*sentences, *([arm.equal_epochs] if arm.equal_epochs else [])])
 
 
 def _baseline_words(arm: Arm) -> list[str]:
-    state, verdict = _capital(_state(arm)), verdict_of(arm.scores, arm.gap)
+    found, verdict = capital(state(arm.scores, arm.gap)), verdict_of(arm.scores, arm.gap)
     if verdict == "calibrated":
-        return [f"{state}: nothing for mixup to mend that {_rows(int(arm.scores['n']))} could show."]
+        return [f"{found}: nothing for mixup to mend that {rows(int(arm.scores['n']))} could show."]
     sentences = {
         "over-confident": ["There is over-confidence to mend."],
         "under-confident": ["Mixup can only make this worse."],
     }
-    return [f"{state}.", *sentences.get(verdict, [])]
+    return [f"{found}.", *sentences.get(verdict, [])]
 
 
 def _against_baseline(arm: Arm) -> list[str]:
-    state, n = _state(arm), int(arm.scores["n"])
+    found, n = state(arm.scores, arm.gap), int(arm.scores["n"])
     if not arm.changes:
-        return [f"{_capital(state)}. It shares no seed with {arm.baseline}, so nothing more can be said."]
-    is_off = verdict_of(arm.scores, arm.gap) in ("over-confident", "under-confident")
+        return [f"{capital(found)}. It shares no seed with {arm.baseline}, so nothing more can be said."]
+    is_off = verdict_of(arm.scores, arm.gap) in ONE_SIDED
     ece, before, now = arm.changes["ece"], direction(arm.baseline_gap, n), direction(arm.gap, n)
     if direction(ece, n) < 0:
         is_less = before > 0 and direction(arm.changes["gap"], n) < 0
         main = (
             f"{'Less over-confident' if is_less else 'Better calibrated'} than {arm.baseline}: ECE lower by "
-            f"{short(-ece.value)} ({_sizes(ece)})"
+            f"{short(-ece.value)} ({sizes(ece)})"
         )
         if is_off:
-            main += f", {'still' if now == before else 'now'} {state}"
+            main += f", {'still' if now == before else 'now'} {found}"
     elif direction(ece, n) > 0:
-        main = f"Calibration is worse than {arm.baseline}'s: ECE higher by {short(ece.value)} ({_sizes(ece)}), {state}"
+        main = f"Calibration is worse than {arm.baseline}'s: ECE higher by {short(ece.value)} ({sizes(ece)}), {found}"
     else:
-        main = f"ECE not distinguishable from {arm.baseline}'s ({_limits(ece)}); the arm itself is {state}"
+        main = f"ECE not distinguishable from {arm.baseline}'s ({limits(ece)}); the arm itself is {found}"
     parts = []
     for key, name, better in (("accuracy", "accuracy", 1), ("nll", "NLL", -1)):
         change = arm.changes[key]
         if told := direction(change, n):
             kind = "" if told == better else ", which is worse"
             parts.append(
-                f"{name} {'higher' if told > 0 else 'lower'} by {short(abs(change.value))} ({_sizes(change)}{kind})"
+                f"{name} {'higher' if told > 0 else 'lower'} by {short(abs(change.value))} ({sizes(change)}{kind})"
             )
         else:
-            parts.append(f"{name} not distinguishable ({_limits(change)})")
+            parts.append(f"{name} not distinguishable ({limits(change)})")
     remedy = _remedy(arm) if is_off and now < 0 else []
-    return [f"{main}.", f"{_capital('; '.join(parts))}.", *remedy]
+    return [f"{main}.", f"{capital('; '.join(parts))}.", *remedy]
 
 
 def _remedy(arm: Arm) -> list[str]:
@@ -151,7 +142,7 @@ def equal_epochs_line(
     return (
         f"Compared are {names[0]} of {arm} and {names[1]} of {baseline}; at equal epochs its ECE on validation differs by "
         f"{short(min(ece.values()))} to {short(max(ece.values()))} (epoch {epochs[0]:g} to {epochs[-1]:g}), at the last by "
-        f"{short(last.value)} ({_limits(last)})."
+        f"{short(last.value)} ({limits(last)})."
     )
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from nlp_mixup.advice.numbers import _telling
-from nlp_mixup.advice.verdict import _row
+from nlp_mixup.advice.numbers import telling
 from nlp_mixup.calibration.disagreement import Disagreement, compare_accuracies
 from nlp_mixup.calibration.floor import short
 
 
 def run_disagreement(metrics: Mapping[str, Any]) -> Disagreement | None:
     """How a run's accuracy on validation compares with that on test; None where it lacks one of them."""
-    splits = {row["split"] for row in metrics["rows"]}
-    if not {"validation", "test"} <= splits:
+    raw = {row["split"]: row for row in metrics["rows"] if row["calibration"] == "raw"}
+    if not {"validation", "test"} <= raw.keys():
         return None
-    one, other = (_row(metrics, split, "raw") for split in ("validation", "test"))
+    one, other = raw["validation"], raw["test"]
     return compare_accuracies(one["accuracy"], one["n"], other["accuracy"], other["n"])
 
 
@@ -44,5 +43,5 @@ def disagreements_line(found: Mapping[str, Disagreement | None]) -> str:
 
 
 def _accuracies(found: Disagreement) -> str:
-    p = f"p = {_telling(found.p)}" if found.p >= 1e-4 else "p < .0001"
+    p = f"p = {telling(found.p)}" if found.p >= 1e-4 else "p < .0001"
     return f"accuracy {short(found.accuracy)} on validation and {short(found.other)} on test, {p}"

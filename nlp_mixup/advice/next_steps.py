@@ -5,12 +5,13 @@ What was just measured to do harm is never recommended.
 
 from __future__ import annotations
 
-from nlp_mixup.advice.numbers import _round_up
-from nlp_mixup.advice.temperature import _temperature, effect_of
+from nlp_mixup.advice.numbers import round_up
+from nlp_mixup.advice.temperature import on_temperature
 from nlp_mixup.advice.verdict import finding
 from nlp_mixup.calibration import Diagnosis, mean_off_label_mass
 from nlp_mixup.calibration.diagnosis import SMALL_GAP
 from nlp_mixup.calibration.floor import short
+from nlp_mixup.calibration.folding import effect_of
 from nlp_mixup.calibration.intervals import MIN_ROWS_FOR_DIRECTION
 
 
@@ -27,7 +28,7 @@ def advice(diagnosis: Diagnosis) -> list[str]:
         Over-confident by .231 (.216 to .246): it claims 82% and is right 59%.
     """
     found = finding(diagnosis.scores["raw"], diagnosis.intervals["raw"]["gap"])
-    return [f"{found}{_power(diagnosis)}", *_temperature(diagnosis), *_on_mixup(diagnosis)]
+    return [f"{found}{_power(diagnosis)}", *on_temperature(diagnosis), *_on_mixup(diagnosis)]
 
 
 def _power(diagnosis: Diagnosis) -> str:
@@ -35,7 +36,7 @@ def _power(diagnosis: Diagnosis) -> str:
         return ""
     if (needed := diagnosis.rows_needed) > diagnosis.scores["raw"]["n"]:
         return (
-            f" With about {_round_up(needed):,} rows, the interval of a gap of {short(SMALL_GAP)} would exclude 0 four times of "
+            f" With about {round_up(needed):,} rows, the interval of a gap of {short(SMALL_GAP)} would exclude 0 four times of "
             "five."
         )
     return f" With so many rows, the interval of a gap of {short(SMALL_GAP)} excludes 0 at least four times of five."

@@ -3,31 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
-from nlp_mixup.advice.numbers import _capital, _leaning, _rows, _signed, _sizes
+from nlp_mixup.advice.numbers import capital, rows, signed, sizes
+from nlp_mixup.advice.verdict import CALIBRATED, hint_of
 from nlp_mixup.calibration import Diagnosis, Temperature
-from nlp_mixup.calibration.diagnosis import above_floor, verdict_of
-from nlp_mixup.calibration.floor import short
-from nlp_mixup.calibration.folding import FoldDecision
-from nlp_mixup.calibration.intervals import MIN_ROWS_FOR_DIRECTION, Measured, direction
-
-Effect = Literal["helps", "harms", "unclear"]
+from nlp_mixup.calibration.diagnosis import verdict_of
+from nlp_mixup.calibration.floor import above_floor, short
+from nlp_mixup.calibration.folding import FoldDecision, effect_of
+from nlp_mixup.calibration.intervals import MIN_ROWS_FOR_DIRECTION, Measured
 
 
-def effect_of(nll_change: Measured | None, n: int | None = None) -> Effect:
-    """The one verdict on a temperature, of the NLL after it minus before, paired over rows that did not choose it.
-
-    Example:
-        >>> from nlp_mixup.calibration import Interval
-        >>> effect_of(Interval(0.02, 0.01, 0.03)), effect_of(Interval(-0.02, -0.03, 0.01)), effect_of(None)
-        ('harms', 'unclear', 'unclear')
-    """
-    told: dict[int, Effect] = {1: "harms", -1: "helps", 0: "unclear"}
-    return "unclear" if nll_change is None else told[direction(nll_change, n)]
-
-
-def _temperature(diagnosis: Diagnosis) -> list[str]:
+def on_temperature(diagnosis: Diagnosis) -> list[str]:
+    """What dividing the logits by the diagnosed T does: to the NLL, which decides, and to the ECE."""
     if diagnosis.temperature is None:
         return [f"Temperature scaling: no T could be fitted ({diagnosis.temperature_note})."]
     if diagnosis.nll_change is None:
@@ -37,33 +25,37 @@ def _temperature(diagnosis: Diagnosis) -> list[str]:
         ]
     raw, after = diagnosis.scores["raw"], diagnosis.scores["temperature"]
     fitted, change = diagnosis.temperature, diagnosis.nll_change
-    effect = effect_of(change, int(raw["n"]))
-    nll = {
-        "helps": f"lowers the NLL by {short(abs(change.value))} ({_sizes(change)})",
-        "harms": f"raises the NLL by {short(abs(change.value))} ({_sizes(change)}): do not use it",
-        "unclear": f"does not change the NLL distinguishably ({_signed(change)})",
-    }[effect]
-    leaning = _leaning(direction(diagnosis.intervals["temperature"]["gap"], int(after["n"])))
-    rest = "still above the noise floor" if above_floor(after) else "not distinguishable from calibrated"
-    if leaning and not above_floor(after):
-        rest += f", though the gap hints at {leaning}-confidence"
+    n = int(raw["n"])
+    hints = hint_of(diagnosis.intervals["temperature"]["gap"], n)
+    rest = CALIBRATED + (f", though the gap {hints}" if hints else "")
+    if above_floor(after):
+        rest = "still above the noise floor"
     near_one = ", not distinguishable from 1," if fitted.low <= 1 <= fitted.high else ""
-    cost = "" if effect == "harms" else " It costs no training, and the answers stay the same."
+    refused, cost = "", " It costs no training, and the answers stay the same."
+    if effect_of(change, n) == "harms":
+        refused, cost = ": do not use it", ""
     return [
-        f"Temperature scaling: dividing the logits by {fitted}{near_one} {nll}. ECE {short(raw['ece'])} becomes "
-        f"{short(after['ece'])}, {rest}.{cost}"
+        f"Temperature scaling: dividing the logits by {fitted}{near_one} {_on_nll(change, n)}{refused}. ECE {short(raw['ece'])} "
+        f"becomes {short(after['ece'])}, {rest}.{cost}"
     ]
 
 
 def temperature_line(temperature: Temperature, nll_change: Measured, split: str, n: int) -> str:
     """What a run's temperature, fitted on validation, does to the rows of another split."""
-    effect, size = effect_of(nll_change, n), f"{short(abs(nll_change.value))} ({_sizes(nll_change)})"
-    start = f"{split}: dividing the logits by {temperature}"
-    if effect == "harms":
-        return f"{start} made it worse: it raises the NLL by {size}. Do not use it; these rows veto it, and `push` leaves it out."
-    if effect == "helps":
-        return f"{start} lowers the NLL by {size}."
-    return f"{start} does not change the NLL distinguishably ({_signed(nll_change)})."
+    start, told = f"{split}: dividing the logits by {temperature}", _on_nll(nll_change, n)
+    if effect_of(nll_change, n) == "harms":
+        return f"{start} made it worse: it {told}. Do not use it; these rows veto it, and `push` leaves it out."
+    return f"{start} {told}."
+
+
+def _on_nll(change: Measured, n: int) -> str:
+    """What a temperature does to the NLL, as the end of a sentence."""
+    size = f"{short(abs(change.value))} ({sizes(change)})"
+    return {
+        "helps": f"lowers the NLL by {size}",
+        "harms": f"raises the NLL by {size}",
+        "unclear": f"does not change the NLL distinguishably ({signed(change)})",
+    }[effect_of(change, n)]
 
 
 def ece_is_blind(scores: Mapping[str, Any], gap: Measured, split: str) -> str:
@@ -97,9 +89,7 @@ def fold_words(
     change = f"changes their NLL by {_change(decision.validation)}"
     on_test = f"that of the {n_test:,} test rows by {_change(decision.test)}" if decision.test is not None else ""
     if decision.outcome == "uncertain":
-        few = (
-            f" {_capital(_rows(temperature.n))} are too few to tell." if temperature.n < MIN_ROWS_FOR_DIRECTION else ""
-        )
+        few = f" {capital(rows(temperature.n))} are too few to tell." if temperature.n < MIN_ROWS_FOR_DIRECTION else ""
         return f"No temperature is folded in {switch}: {fitted}, {change}, which may be nothing.{few}"
     if decision.outcome == "vetoed":
         return (
@@ -110,9 +100,7 @@ def fold_words(
     also = f", and {on_test}" if on_test else ""
     if obstacle:
         return f"No temperature is folded in, though {fitted}, {change}{also}. {obstacle}"
-    harm = ""
-    if decision.test is not None and effect_of(decision.test, n_test) == "harms":
-        harm = " The test rows show that it does harm."
+    harm = " The test rows show that it does harm." if effect_of(decision.test, n_test) == "harms" else ""
     return f"The temperature {fitted}, is folded in{asked} {switch}: it {change}{also}.{harm}"
 
 

@@ -3,9 +3,9 @@
 Numbers only: nothing here draws, and nothing imports torch or transformers.
 """
 
+from importlib import import_module
 from typing import Any
 
-from . import diagnosis as _diagnosis
 from .binning import PRESETS, EqualMass, EqualWidth
 from .bins import CalibrationBins, reliability_table
 from .classwise import BrierDecomposition, brier_decomposition, classwise_ece
@@ -18,7 +18,6 @@ from .grouping import group_points
 from .inputs import top_label
 from .intervals import (
     Interval,
-    describe_calibration,
     difference_intervals,
     resample_interval,
     score_intervals,
@@ -103,7 +102,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """``advice``: see `nlp_mixup.calibration.diagnosis`."""
-    if name == "advice":
-        return _diagnosis.__getattr__(name)
+    """``advice`` and ``describe_calibration``, whose words stand above the numbers: the public names here still find them."""
+    if name in ("advice", "describe_calibration"):
+        return getattr(import_module("nlp_mixup.advice"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -21,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .floor import above_floor
 from .inputs import as_array
 from .intervals import (
     MIN_ROWS_FOR_DIRECTION,
@@ -154,11 +155,6 @@ def diagnose(
     )
 
 
-def above_floor(scores: Mapping[str, float]) -> bool:
-    """Whether an ECE of `score_logits` lies above what 97.5 % of perfectly calibrated models show."""
-    return scores["ece"] > scores["ece_floor_high"]
-
-
 def verdict_of(scores: Mapping[str, float], gap: Measured) -> Verdict:
     """The module's rule, for whoever has the numbers: doctor, training run, comparison and card.
 
@@ -240,7 +236,7 @@ def rows_needed(confidence: NDArray[np.float64], correct: NDArray[np.bool_]) -> 
 
 
 def __getattr__(name: str) -> Any:
-    """``advice``, whose words stand above the numbers: the public name here still finds them."""
+    """``advice``: see `nlp_mixup.calibration`."""
     if name == "advice":
         return import_module("nlp_mixup.advice").advice
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,6 +6,7 @@ simulated from the model's own confidences (Broecker & Smith 2007, "consistency 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,8 +48,8 @@ class NoiseFloor:
     n_draws: int
 
     def distinguishable(self, ece: float) -> bool:
-        """Whether an observed ECE lies above what 97.5 % of perfectly calibrated models show."""
-        return ece > self.high
+        """`above_floor` of an observed ECE."""
+        return above_floor({"ece": ece, "ece_floor_high": self.high})
 
     def describe(self, ece: float) -> str:
         """The sentence that belongs beside every ECE.
@@ -192,6 +193,11 @@ def _floor(
         n_bins=rule.n_bins,
         n_draws=n_draws,
     )
+
+
+def above_floor(scores: Mapping[str, float]) -> bool:
+    """Whether an ECE, named as `score_logits` names it, lies above what 97.5 % of perfectly calibrated models show."""
+    return scores["ece"] > scores["ece_floor_high"]
 
 
 def short(value: float) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .floor import NoiseFloor, short
+from .floor import short
 from .logits import check_logits
 from .resampling import Draws, RowScores, resample_scores, scores_of_rows
 from .temperature import Temperature
@@ -372,24 +372,6 @@ def resample_interval(
     draws -= bias
     found = interval_of_draws(value, draws, draws, (min(bias, bias / 2), max(bias, bias / 2)), level)
     return replace(found, low=max(found.low, 0.0), high=max(found.high, 0.0), method=BOOTSTRAP)
-
-
-def describe_calibration(interval: Interval, floor: NoiseFloor) -> str:
-    """What may be said of an ECE: near its noise floor, only that it is not distinguishable from calibrated.
-
-    Example:
-        >>> floor = NoiseFloor(0.019, 0.011, 0.028, 0.01, 0.005, 0.02, n=1066, n_bins=15, n_draws=1000)
-        >>> print(describe_calibration(Interval(0.021, 0.0, 0.02), floor))
-        not distinguishable from calibrated (n = 1066, 15 bins: a perfect model shows up to .028)
-        >>> print(describe_calibration(Interval(0.071, 0.042, 0.083), floor))
-        ECE .071 (.042 to .083), a perfect model here: .019 (n = 1066, 15 bins)
-    """
-    if not floor.distinguishable(interval.value):
-        return (
-            f"not distinguishable from calibrated (n = {floor.n}, {floor.n_bins} bins: "
-            f"a perfect model shows up to {short(floor.high)})"
-        )
-    return f"ECE {interval}, a perfect model here: {short(floor.ece)} (n = {floor.n}, {floor.n_bins} bins)"
 
 
 def interval_of_draws(

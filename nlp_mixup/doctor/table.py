@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nlp_mixup.calibration import Interval
+from nlp_mixup.advice import signed
 from nlp_mixup.calibration.floor import short
 from nlp_mixup.doctor.judging import Evaluation
 
@@ -32,19 +32,11 @@ def columns_of(evaluation: Evaluation) -> list[list[str]]:
         intervals = evaluation.diagnosis.intervals[key]
         cells = ["raw" if key == "raw" else "after temperature"]
         for name in SCORES:
-            cells.append(_cell(intervals[name], signed=name == "gap"))
+            cells.append(signed(intervals[name]) if name == "gap" else str(intervals[name]))
             if name == "ece":
                 cells.append(f"{short(scores['ece_floor'])} (up to {short(scores['ece_floor_high'])})")
         columns.append(cells)
     return columns
-
-
-def _cell(interval: Interval, signed: bool) -> str:
-    value, low, high = (
-        f"{'+' if signed and number >= 0 else ''}{short(number)}"
-        for number in (interval.value, interval.low, interval.high)
-    )
-    return f"{value} ({low} to {high})"
 
 
 def legend_of(evaluation: Evaluation) -> str:

@@ -18,7 +18,6 @@ from nlp_mixup.arguments import BASELINE, DataArguments, MixupTrainingArguments,
 from nlp_mixup.calibration import Interval, RowScores
 from nlp_mixup.calibration.floor import short
 from nlp_mixup.calibration.intervals import (
-    MIN_ROWS_FOR_DIRECTION,
     difference_of_draws,
     differences_of_rows,
     direction,
@@ -328,9 +327,9 @@ class Comparison:
         rows = [self.results.runs[arm][seed].row("validation", RAW) for seed in sorted(seeds)]
         return float(np.mean([row["nll"] for row in rows if row]))
 
-    def distinguishable(self, arm: str, calibration: str) -> bool:
-        """Whether the mean ECE over seeds exceeds the upper end of its noise floor."""
-        return self.mean(arm, calibration, "ece")[0] > self.mean(arm, calibration, "ece_floor_high")[0]
+    def means(self, arm: str) -> dict[str, float]:
+        """What `verdict_of` asks of an arm: rows, and the means over seeds of the raw ECE and the upper end of its floor."""
+        return {"n": self.n, **{name: self.mean(arm, RAW, name)[0] for name in ("ece", "ece_floor_high")}}
 
 
 def _over_seeds(found: list[Interval], rows: int) -> Estimate:
@@ -361,25 +360,22 @@ def wider(values: np.ndarray, over_rows: Interval, *, rows: int | None = None) -
 def verdict(comparison: Comparison, arm: str) -> str:
     """An arm in words; see `nlp_mixup.advice.arm_words`."""
     changes = {name: comparison.difference(arm, RAW, name) for name in ("accuracy", "nll", "ece", "gap")}
-    scores = {name: comparison.mean(arm, RAW, name)[0] for name in ("ece", "ece_floor_high")}
     has_temperature = bool(comparison.seeds(arm, TEMPERATURE))
-    words = arm_words(
+    equal = comparison.equal_epochs(arm)
+    return arm_words(
         Arm(
             name=arm,
             baseline=BASELINE,
-            scores=scores | {"n": comparison.n},
+            scores=comparison.means(arm),
             gap=comparison.score(arm, RAW, "gap"),
             baseline_gap=comparison.score(BASELINE, RAW, "gap"),
             changes={name: change for name, change in changes.items() if change is not None},
             settings=next(iter(comparison.results.runs[arm].values())).settings,
             temperature=comparison.difference(arm, TEMPERATURE, "nll", RAW, other=arm) if has_temperature else None,
             rival=comparison.difference(arm, TEMPERATURE, "nll") if has_temperature and arm != BASELINE else None,
+            equal_epochs=equal_epochs_line(arm, BASELINE, equal.chosen, equal.ece, equal.last["ece"]) if equal else "",
         )
     )
-    equal = comparison.equal_epochs(arm) if comparison.n >= MIN_ROWS_FOR_DIRECTION else None
-    if equal is None:
-        return words
-    return f"{words} {equal_epochs_line(arm, BASELINE, equal.chosen, equal.ece, equal.last['ece'])}"
 
 
 def _telling(run: StoredRun) -> dict[str, Any]:
