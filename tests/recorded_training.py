@@ -87,10 +87,15 @@ def replay(model, batch, mix):
     return gradient_of(model)
 
 
-def build(tmp_path, model=None, data=None, **settings):
-    extra = {name: settings.pop(name) for name in ("compute_loss_func",) if name in settings}
+def build(tmp_path, model=None, data=None, cls=MixupTrainer, **settings):
+    """A trainer that has not trained yet."""
+    extra = {
+        name: settings.pop(name)
+        for name in ("compute_loss_func", "eval_dataset", "compute_metrics")
+        if name in settings
+    }
     args = training_arguments(tmp_path, **({"mixup_alpha": 0.4} | settings))
-    return MixupTrainer(
+    return cls(
         model=model or tiny_model(),
         args=args,
         train_dataset=data or tiny_dataset(),

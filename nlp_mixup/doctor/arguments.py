@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nlp_mixup.arguments import DataArguments, used_settings
-from nlp_mixup.recipe import fields_of, load_recipe, parse_fields, tokens_of
+from nlp_mixup.arguments import DataArguments, fields_of, parse_fields, tokens_of, used_settings
+from nlp_mixup.recipe import load_recipe
 
 
 @dataclass
