@@ -10,8 +10,8 @@ from nlp_mixup.models.fold import fold_temperature, folded
 from nlp_mixup.models.lengths import limit_length
 from nlp_mixup.models.loading import find_start, load_model, load_tokenizer
 from nlp_mixup.models.logits import plain_logits
-from nlp_mixup.models.padding import SAMPLE, check_padding, made_up_rows, pad_token_id, settle_padding
-from nlp_mixup.models.probe import probe_batch
+from nlp_mixup.models.made_up import made_up_rows, probe_batch
+from nlp_mixup.models.padding import SAMPLE, check_padding, pad_token_id, settle_padding
 from nlp_mixup.models.starting import Start, read_start, renew_head
 from nlp_mixup.models.text_cnn import TextCNNConfig, TextCNNForSequenceClassification
 from nlp_mixup.models.trained import load_trained, load_trained_on_images, reads_images

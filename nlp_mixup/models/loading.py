@@ -18,8 +18,8 @@ from nlp_mixup.data import TextData
 from nlp_mixup.models.adapters import check_whole, drawn_at_random, label_settings
 from nlp_mixup.models.lengths import limit_length
 from nlp_mixup.models.lora import add_lora
+from nlp_mixup.models.made_up import probe_batch
 from nlp_mixup.models.padding import pad_token_id
-from nlp_mixup.models.probe import probe_batch
 from nlp_mixup.models.starting import Start, read_start, renew_head
 from nlp_mixup.models.text_cnn import TextCNNConfig, TextCNNForSequenceClassification
 from nlp_mixup.models.word_tokenizer import build_word_tokenizer, load_glove

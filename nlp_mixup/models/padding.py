@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from nlp_mixup.models.logits import plain_logits
+from nlp_mixup.models.made_up import made_up_rows
 
 SAMPLE = 64  # rows of which two are compared
 APART = 8  # tokens that the longer of the two has more, where there is such a row
@@ -130,15 +130,6 @@ def pick_rows(rows: Iterable[Any]) -> tuple[Any, Any] | None:
     first = next((at for at, n in enumerate(lengths) if n >= LONG_ENOUGH and n < lengths[-1]), 0)
     last = next((at for at, n in enumerate(lengths) if n >= lengths[first] + APART), -1)
     return by_length[first], by_length[last]
-
-
-def made_up_rows(tokenizer: Any) -> list[dict[str, Any]]:
-    """Rows of random words of the vocabulary, as the tokenizer makes them of texts; for where no data are at hand."""
-    random = np.random.default_rng(0)
-    ids = [random.integers(0, len(tokenizer), n).tolist() for n in (4, 24)]
-    texts = [tokenizer.decode(row, skip_special_tokens=True) or "a" for row in ids]
-    # Their lengths in tokens may be any, if the tokenizer splits what it joined.
-    return [dict(tokenizer(text, truncation=True, max_length=n)) for text, n in zip(texts, (8, 32), strict=True)]
 
 
 def _set_side(tokenizer: Any, side: str) -> None:

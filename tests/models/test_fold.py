@@ -19,7 +19,7 @@ from nlp_mixup.calibration.intervals import nll_gain
 from nlp_mixup.models import TextCNNConfig, TextCNNForSequenceClassification, build_word_tokenizer
 from nlp_mixup.models.fold import fold_temperature, folded
 from nlp_mixup.models.head import find_head
-from nlp_mixup.models.probe import probe_batch
+from nlp_mixup.models.made_up import probe_batch
 from nlp_mixup.training.refusals import logger as refusals_logger
 
 T = Temperature(1.7, 1.5, 1.9, n=400, nll_before=1.0, nll_after=0.9, ece_before=0.1, ece_after=0.02)

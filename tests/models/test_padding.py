@@ -16,7 +16,8 @@ from nlp_mixup import MixupTrainer
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.doctor import DoctorArguments, evaluate
 from nlp_mixup.models import build_word_tokenizer
-from nlp_mixup.models.padding import check_padding, made_up_rows, padding_error, settle_padding
+from nlp_mixup.models.made_up import made_up_rows
+from nlp_mixup.models.padding import check_padding, padding_error, settle_padding
 from nlp_mixup.release.push import prepare_run
 
 WORDS = [f"word{number}" for number in range(40)]

@@ -1,4 +1,4 @@
-"""A batch to verify a model on, made without any data: random words of the vocabulary, or random pixels."""
+"""Inputs to verify a model on where no data are at hand: random words of the vocabulary, or random pixels."""
 
 from __future__ import annotations
 
@@ -38,6 +38,15 @@ def probe_batch(model: PreTrainedModel, processing_class: Any, *, rows: int = 8)
             f"({error}). Give fold_temperature a probe batch of your own."
         ) from error
     return {name: value.to(model.device) for name, value in batch.items() if isinstance(value, Tensor)}
+
+
+def made_up_rows(tokenizer: Any) -> list[dict[str, Any]]:
+    """Rows of random words of the vocabulary, as the tokenizer makes them of texts; for where no data are at hand."""
+    random = np.random.default_rng(0)
+    ids = [random.integers(0, len(tokenizer), n).tolist() for n in (4, 24)]
+    texts = [tokenizer.decode(row, skip_special_tokens=True) or "a" for row in ids]
+    # Their lengths in tokens may be any, if the tokenizer splits what it joined.
+    return [dict(tokenizer(text, truncation=True, max_length=n)) for text, n in zip(texts, (8, 32), strict=True)]
 
 
 def _random_ids(model: PreTrainedModel, random: np.random.Generator, rows: int) -> dict[str, Tensor]:
