@@ -1,5 +1,6 @@
 """Tiny random models built from configs; nothing here reaches a network."""
 
+import gc
 import os
 from dataclasses import fields
 
@@ -147,3 +148,10 @@ def stock_arguments(args):
 def one_thread():
     """Tiny tensors: threads only cost time, and sums keep one order."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def settled_imports():
+    """Each training collects garbage: it need not walk again through all that torch and transformers have imported."""
+    gc.collect()
+    gc.freeze()

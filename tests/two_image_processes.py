@@ -3,6 +3,7 @@
 python -m torch.distributed.run --nproc_per_node 2 tests/two_image_processes.py FOLDER
 """
 
+import gc
 import sys
 from pathlib import Path
 
@@ -58,5 +59,6 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # each training collects garbage, and need not walk through the imported modules
     main(Path(sys.argv[1]))
     assert not torch.distributed.is_initialized()  # the command has closed what connects the processes

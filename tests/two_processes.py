@@ -186,6 +186,7 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
+    gc.freeze()  # each training collects garbage, and need not walk through the imported modules
     main(Path(sys.argv[1]))
     gc.collect()  # the wrapped models must be gone before their process group, or its threads can wait for ever
     torch.distributed.destroy_process_group()
