@@ -11,7 +11,6 @@ from the intervals' signs alone.
 import argparse
 import contextlib
 import io
-import re
 import shlex
 import shutil
 from collections import Counter
@@ -25,6 +24,7 @@ from matplotlib.figure import Figure
 
 from nlp_mixup.calibration import Interval, mean_label_entropy
 from nlp_mixup.calibration.diagnosis import verdict_of
+from nlp_mixup.calibration.floor import short
 from nlp_mixup.figures import INK, OVER
 from nlp_mixup.recipe import load_recipe, parse_arguments, settings_of
 from nlp_mixup.reports import Comparison, Estimate, report_figures, wider, write_report
@@ -129,15 +129,10 @@ SETS = {
 # ---- tables ------------------------------------------------------------------------------------------------------------
 
 
-def decimal(value: float, sign: str = "") -> str:
-    text = f"{value:{sign}.3f}"
-    return re.sub(r"^([+-]?)0\.", r"\1.", "0.000" if float(text) == 0 else text)
-
-
 def cell(estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
-    text = f"{decimal(estimate.value, '+')} ({decimal(estimate.low, '+')} to {decimal(estimate.high, '+')})"
+    text = f"{short(estimate.value, '+')} ({short(estimate.low, '+')} to {short(estimate.high, '+')})"
     return f"**{text}**" if estimate.sign else text
 
 
@@ -152,7 +147,7 @@ def score_table(comparison: Comparison) -> str:
         for calibration in (RAW, TEMPERATURE) if arm == "no_mixup" else (RAW,):
 
             def mean(name: str, sign: str = "", of: tuple[str, str] = (arm, calibration)) -> str:
-                return decimal(comparison.mean(*of, name)[0], sign)
+                return short(comparison.mean(*of, name)[0], sign)
 
             row = [
                 arm if calibration == RAW else f"{arm} + T", str(len(comparison.seeds(arm))), mean("accuracy"),
@@ -177,7 +172,7 @@ def ood_table(comparison: Comparison) -> str:
         [arm]
         + [
             ", ".join(
-                decimal(comparison.mean(arm, RAW, f"{score}_{name}")[0])
+                short(comparison.mean(arm, RAW, f"{score}_{name}")[0])
                 for score in ("confidence", "auroc_msp", "auroc_energy")
             )
             for name in names
@@ -218,7 +213,7 @@ def section(name: str, comparison: Comparison, commit: str) -> str:
     if sweep is not None:
         seeds = set.intersection(*(set(comparison.seeds(arm)) for arm in ("no_mixup", *sweep.values)))
         stored = [comparison.results.runs["no_mixup"][seed].row("validation", RAW) for seed in seeds]
-        plain = decimal(float(np.mean([row["nll"] for row in stored if row])))
+        plain = short(float(np.mean([row["nll"] for row in stored if row])))
         parts.append(f"Chosen on validation: {sweep.sentence} That of no_mixup: {plain}.")
     if of.kind == "ablation":
         parts.append(carrier_table(comparison))
@@ -376,7 +371,7 @@ def after_temperature(comparison: Comparison, of: Set) -> Iterator[Measured]:
 
 
 SCORES = {"ece": "ECE", "oe": "OE", "accuracy": "accuracy", "nll": "NLL", "gap": "the gap"}
-ENTROPIES = ", ".join(f"{decimal(mean_label_entropy(alpha))} at alpha {alpha:g}" for alpha in (0.1, 0.2, 0.4, 1.0))
+ENTROPIES = ", ".join(f"{short(mean_label_entropy(alpha))} at alpha {alpha:g}" for alpha in (0.1, 0.2, 0.4, 1.0))
 # Claim: its words, the kinds of sets it is about, and what is measured.
 Measure = Callable[[Comparison, Set], Iterator[Measured]]
 CLAIMS: dict[str, tuple[str, tuple[str, ...], Measure]] = {
@@ -431,14 +426,14 @@ def summary_table(comparisons: dict[str, Comparison]) -> str:
         of = SETS[name]
 
         def ece(arm: str, calibration: str = RAW, comparison: Comparison = comparison) -> str:
-            return decimal(comparison.mean(arm, calibration, "ece")[0])
+            return short(comparison.mean(arm, calibration, "ece")[0])
 
         run = next(iter(comparison.results.runs[of.mixup].values()))
         rows.append([
             of.short, f"{run.settings['mixup_alpha']:g}", str(len(comparison.seeds(of.mixup))),
             f"{comparison.row(of.mixup, run.seed, RAW)['n']:,}", cell(comparison.score("no_mixup", RAW, "gap")),
             f"{ece('no_mixup')} → {ece('no_mixup', TEMPERATURE)} → {ece(of.mixup)} "
-            f"({decimal(comparison.mean(of.mixup, RAW, 'ece_floor')[0])})",
+            f"({short(comparison.mean(of.mixup, RAW, 'ece_floor')[0])})",
             cell(comparison.difference(of.mixup, RAW, "ece")),
             cell(comparison.difference(of.mixup, RAW, "nll", TEMPERATURE)),
             cell(comparison.difference(of.mixup, TEMPERATURE, "nll")),

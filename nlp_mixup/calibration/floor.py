@@ -200,9 +200,13 @@ def above_floor(scores: Mapping[str, float]) -> bool:
     return scores["ece"] > scores["ece_floor_high"]
 
 
-def short(value: float) -> str:
-    """Three decimals without the leading zero, as calibration tables print: .021."""
-    text = f"{value:.3f}"
-    if text == "-0.000":  # says more than it knows
+def short(value: float, sign: str = "") -> str:
+    """Three decimals without the leading zero, as calibration tables print: .021; with ``sign`` "+", +.021.
+
+    >>> short(0.0213), short(0.0213, "+"), short(-0.0004, "+"), short(1.5)
+    ('.021', '+.021', '.000', '1.500')
+    """
+    text = f"{value:{sign}.3f}"
+    if float(text) == 0:  # -0.000 and +0.000 say more than they know
         return ".000"
-    return text.replace("0.", ".", 1) if text.lstrip("-").startswith("0.") else text
+    return text.replace("0.", ".", 1) if text.lstrip("+-").startswith("0.") else text

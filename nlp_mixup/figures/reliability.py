@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from nlp_mixup.calibration.floor import short
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
@@ -113,8 +115,8 @@ def describe_table(table: ReliabilityTable, *, repeats: int = 1) -> str:
         n = 2, 10 equal-width bins (lo, hi]
         ECE .400   OE .360   gap +.400
     """
-    ece, oe = _short(table.ece), _short(table.oe)
-    gap = _short(table.gap, "+")
+    ece, oe = short(table.ece), short(table.oe)
+    gap = short(table.gap, "+")
     seeds = f" x {repeats} seeds" if repeats > 1 else ""
     return f"n = {table.n // repeats:,}{seeds}, {table.binning}\nECE {ece}   OE {oe}   gap {gap}"
 
@@ -181,8 +183,3 @@ def _every_label(axes: np.ndarray) -> tuple[list, list[str]]:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
             found.setdefault(label, handle)
     return list(found.values()), list(found)
-
-
-def _short(value: float, sign: str = "") -> str:
-    text = f"{value:{sign}.3f}"
-    return text.lstrip("+-")[1:] if float(text) == 0 else text.replace("0.", ".", 1) if abs(value) < 1 else text

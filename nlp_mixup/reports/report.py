@@ -154,7 +154,7 @@ def print_run(folder: Path) -> None:
                 if row["calibration"] == TEMPERATURE
                 else f"{row['split']} (n = {row['n']})"
             ]
-            + [_decimal(row[key], "+" if key == "gap" else "") for key in SCORES.values()]
+            + [short(row[key], "+" if key == "gap" else "") for key in SCORES.values()]
             for row in rows
         ],
     )
@@ -236,11 +236,11 @@ def equal_epochs_grid(comparison: Comparison) -> Grid | None:
             continue
         accuracy, ece, gap = (found.last[name] for name in ("accuracy", "ece", "gap"))
         strong |= {(len(rows), column) for column, e in ((4, accuracy), (6, ece), (7, gap)) if e.sign}
-        over = f"{_decimal(min(found.ece.values()), '+')} to {_decimal(max(found.ece.values()), '+')}"
+        over = f"{short(min(found.ece.values()), '+')} to {short(max(found.ece.values()), '+')}"
         rows.append(
             [
                 *(arm, epochs_of(found.chosen[0]), epochs_of(found.chosen[1]), f"{max(found.ece):g}"),
-                *(_change_cell(accuracy), _decimal(found.nll, "+"), _change_cell(ece), _change_cell(gap), over),
+                *(_change_cell(accuracy), short(found.nll, "+"), _change_cell(ece), _change_cell(gap), over),
             ]
         )
     header = ["arm", "chosen", f"chosen by {BASELINE}", "equal epoch", "accuracy", "NLL", "ECE", "gap"]
@@ -264,22 +264,14 @@ def ood_grid(comparison: Comparison) -> Grid | None:
 
 def _mean_cell(comparison: Comparison, arm: str, calibration: str, key: str) -> str:
     mean, spread = comparison.mean(arm, calibration, key)
-    cell = _decimal(mean, "+" if key == "gap" else "")
-    return cell if np.isnan(spread) or key == "ece_floor" else f"{cell}±{_decimal(spread)}"
+    cell = short(mean, "+" if key == "gap" else "")
+    return cell if np.isnan(spread) or key == "ece_floor" else f"{cell}±{short(spread)}"
 
 
 def _change_cell(estimate: Estimate | None) -> str:
     if estimate is None:
         return ""
-    return f"{_decimal(estimate.value, '+')} ({_decimal(estimate.low, '+')} to {_decimal(estimate.high, '+')})"
-
-
-def _decimal(value: float, sign: str = "") -> str:
-    """Three decimals without the zero before the point, so that a table with spreads fits a terminal."""
-    text = f"{value:{sign}.3f}"
-    if float(text) == 0:  # -0.000 and +0.000 say more than they know
-        text = "0.000"
-    return re.sub(r"^([+-]?)0\.", r"\1.", text)
+    return f"{short(estimate.value, '+')} ({short(estimate.low, '+')} to {short(estimate.high, '+')})"
 
 
 def _print(comparison: Comparison, scores: Grid, verdicts: dict[str, str]) -> None:

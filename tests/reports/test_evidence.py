@@ -55,7 +55,7 @@ def test_every_table_says_what_its_csv_says(evidence):
                     for score in rows[0]
                     if is_number(rows[0][score])
                 }
-                score = {key: evidence.decimal(value, "+" if key == "gap" else "") for key, value in means.items()}
+                score = {key: evidence.short(value, "+" if key == "gap" else "") for key, value in means.items()}
                 expected[arm if calibration == "raw" else f"{arm} + T"] = [
                     str(len(rows)), score["accuracy"], score["nll"], f"{score['ece']} ({score['ece_floor']})",
                     score["oe"], score["gap"],
@@ -75,7 +75,7 @@ def test_the_readme_shows_the_same_sets_and_scores(evidence):
         if of.kind != "ablation":
             rows = test_rows(name)
             before, scaled, after = (
-                evidence.decimal(np.mean([float(row["ece"]) for row in rows[key]]))
+                evidence.short(np.mean([float(row["ece"]) for row in rows[key]]))
                 for key in (("no_mixup", "raw"), ("no_mixup", "temperature"), (of.mixup, "raw"))
             )
             row = shown[of.short]
