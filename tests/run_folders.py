@@ -3,13 +3,13 @@
 import numpy as np
 import torch
 import yaml
+from stored_runs import scored_once
 from transformers import BertConfig, BertForSequenceClassification
 
 from nlp_mixup.calibration import softmax
 from nlp_mixup.models import TextCNNConfig, TextCNNForSequenceClassification, build_word_tokenizer
 from nlp_mixup.runs import stored as stored_run
 from nlp_mixup.runs.probe import chosen_rows, probe_of, write_probe
-from nlp_mixup.runs.scoring import score_run
 
 WORDS = [
     "film",
@@ -103,7 +103,7 @@ def write_run(
         logits = logits_of(model, tokenizer, texts_of(size, seed))
         stored[split] = logits, labels_for(logits, (split == "test" and test_divisor) or divisor, seed)
     noise = {"noise": logits_of(model, tokenizer, [" ".join(["[UNK]"] * (3 + row % 5)) for row in range(100)])}
-    scored = score_run(stored, noise, n_bins=15)
+    scored = scored_once(stored, noise, 15)
     stored_run.write_run(
         folder, {"arm": "mixup", "seed": 0, "selection": "last epoch"}, stored, noise, scored.resamples, scored.confidence,
         {**scored.metrics, "label_names": list(names), "train_runtime": 12.5},

@@ -33,7 +33,7 @@ def store_run(output_dir, arm, seed, splits, *, settings=None, selection="last e
     k = splits["test"][0].shape[1]
     if ood is None:
         ood = {"noise": 0.5 * np.random.default_rng(seed).normal(size=(50, k)).astype(np.float32)}
-    scored = _scored(splits, ood, (settings or {}).get("n_bins", 15))
+    scored = scored_once(splits, ood, (settings or {}).get("n_bins", 15))
     folder.mkdir(parents=True)
     (folder / "arguments.yaml").write_text(yaml.safe_dump({"seed": seed, **(settings or {}), "arms": {arm: {}}}))
     confidence = softmax(splits["validation"][0]).max(1)
@@ -59,7 +59,7 @@ def store_run(output_dir, arm, seed, splits, *, settings=None, selection="last e
 _KNOWN = {}
 
 
-def _scored(splits, ood, n_bins):
+def scored_once(splits, ood, n_bins):
     """`score_run`, once for the same predictions: tests store the same runs again and again."""
     arrays = [array for pair in splits.values() for array in pair] + list(ood.values())
     key = (n_bins, *ood, *splits, *(array.tobytes() for array in arrays))

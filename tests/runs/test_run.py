@@ -149,11 +149,12 @@ def test_compare_runs_all_arms_and_seeds_and_skips_what_is_done(recipe, tmp_path
 
 def test_a_killed_run_resumes_to_the_same_numbers(recipe, tmp_path):
     """kill -9 when checkpoints exist, the newest half-written; then the same command again."""
-    command = [sys.executable, "-m", "nlp_mixup", "train", str(recipe), "--num_train_epochs", "15"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(tmp_path / "cache")}
+    command = ["train", str(recipe), "--num_train_epochs", "15"]
     process = subprocess.Popen(
-        [*command, "--output_dir", "cut"], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+        [sys.executable, "-m", "nlp_mixup", *command, "--output_dir", "cut"],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(tmp_path / "cache")},
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
     run = tmp_path / "cut" / "mixup" / "seed-0"
     deadline = time.monotonic() + 120
     while not any(run.glob("checkpoint-*/trainer_state.json")):
@@ -171,7 +172,7 @@ def test_a_killed_run_resumes_to_the_same_numbers(recipe, tmp_path):
     (half / "model.safetensors").write_bytes((complete / "model.safetensors").read_bytes()[:1000])
 
     for folder in ("cut", "whole"):
-        subprocess.run([*command, "--output_dir", folder], env=environment, check=True, capture_output=True)
+        cli.main([*command, "--output_dir", folder])
     whole = tmp_path / "whole" / "mixup" / "seed-0"
     np.testing.assert_allclose(
         np.load(run / "logits-test.npz")["logits"], np.load(whole / "logits-test.npz")["logits"], atol=1e-6
@@ -220,7 +221,7 @@ def test_two_commands_do_not_train_one_run(recipe, tmp_path, capsys):
 
 
 def test_train_after_compare_says_that_the_weights_are_gone(recipe, capsys):
-    cli.main(["compare", str(recipe), "--num_train_epochs", "1"])
+    cli.main(["compare", str(recipe), "--arms", "mixup", "--seeds", "0", "--num_train_epochs", "1"])
     capsys.readouterr()
     cli.main(["train", str(recipe), "--num_train_epochs", "1"])
     assert "Its weights were not kept. To have them, train it elsewhere" in capsys.readouterr().out
@@ -320,5 +321,5 @@ def test_one_arm_of_an_array_job_ends_well(recipe, tmp_path, capsys):
 def test_compare_leaves_the_checkpoints_that_train_was_to_keep(recipe, tmp_path, capsys):
     flags = ["--num_train_epochs", "1"]
     cli.main(["train", str(recipe), "--arm", "mixup", "--keep_models", "all", *flags])
-    cli.main(["compare", str(recipe), "--seeds", "0", *flags])
+    cli.main(["compare", str(recipe), "--arms", "mixup", "--seeds", "0", *flags])
     assert list((tmp_path / "out" / "mixup" / "seed-0").glob("checkpoint-*"))
