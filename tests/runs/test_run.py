@@ -157,7 +157,7 @@ def test_a_killed_run_resumes_to_the_same_numbers(recipe, tmp_path):
     )  # fmt: skip
     run = tmp_path / "cut" / "mixup" / "seed-0"
     deadline = time.monotonic() + 120
-    while not any(run.glob("checkpoint-*/trainer_state.json")):
+    while last_complete_checkpoint(run) is None:
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.02)
