@@ -9,27 +9,17 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
+from nlp_mixup import figures
 from nlp_mixup.calibration import Decision, label_entropy_cdf, mean_label_entropy, risk_coverage
-from nlp_mixup.figures import comparison as comparison_figures
-from nlp_mixup.figures.comparison import (
-    HOW_TO_READ,
-    alpha_figure,
-    arm_styles,
-    describe_decision,
-    difference_figure,
-    draw_alpha,
-    draw_confidence_steps,
-    draw_differences,
-    draw_gap_by_epoch,
-    draw_joint_density,
-    draw_label_entropy,
-    draw_risk_coverage,
-    gap_by_epoch_figure,
-    joint_density_figure,
-    label_entropy_figure,
-    ood_confidence_figure,
-    risk_coverage_figure,
-)
+from nlp_mixup.figures.alpha import alpha_figure, draw_alpha
+from nlp_mixup.figures.differences import difference_figure, draw_differences
+from nlp_mixup.figures.gap_by_epoch import draw_gap_by_epoch, gap_by_epoch_figure
+from nlp_mixup.figures.how_to_read import HOW_TO_READ
+from nlp_mixup.figures.joint_density import draw_joint_density, joint_density_figure
+from nlp_mixup.figures.label_entropy import draw_label_entropy, label_entropy_figure
+from nlp_mixup.figures.layout import arm_styles
+from nlp_mixup.figures.ood_confidence import draw_confidence_steps, ood_confidence_figure
+from nlp_mixup.figures.risk_coverage import describe_decision, draw_risk_coverage, risk_coverage_figure
 
 ELEVEN = ["no_mixup", *(f"mixup_{number}" for number in range(9)), "a_rather_long_name_of_an_arm_with_alpha_0.1"]
 
@@ -357,8 +347,8 @@ def test_nothing_to_draw_is_refused(draw, message):
 
 
 def test_every_figure_says_how_to_read_it():
-    figures = {name.removesuffix("_figure") for name in dir(comparison_figures) if name.endswith("_figure")}
-    assert set(HOW_TO_READ) == figures | {"reliability"}
+    drawn = {name.removesuffix("_figure") for name in figures.__all__ if name.endswith("_figure")}
+    assert set(HOW_TO_READ) == drawn
     for sentences in HOW_TO_READ.values():
         assert sentences[0].isupper()
         assert sentences.endswith(".")
@@ -368,6 +358,6 @@ def test_every_figure_says_how_to_read_it():
 
 
 def test_pyplot_is_not_needed():
-    code = "import sys, nlp_mixup.figures.comparison; print('matplotlib.pyplot' in sys.modules)"
+    code = "import sys, nlp_mixup.figures; print('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

@@ -17,7 +17,7 @@ from stored_runs import planted, store_run
 from nlp_mixup import cli
 from nlp_mixup.advice import advice
 from nlp_mixup.calibration import diagnose
-from nlp_mixup.figures.comparison import HOW_TO_READ
+from nlp_mixup.figures import HOW_TO_READ
 from nlp_mixup.files import write_npz
 from nlp_mixup.reports.comparison import Comparison
 from nlp_mixup.reports.report import FIGURES, escape_markdown, print_run, score_grid, write_report
