@@ -20,6 +20,7 @@ from nlp_mixup.mixing import (
     interpolate,
     mixed_cross_entropy,
 )
+from nlp_mixup.training.divisor import check_divisor
 from nlp_mixup.training.evaluation import EvaluationMixin
 from nlp_mixup.training.label_refusals import check_data_sets, check_first_evaluation_batches
 from nlp_mixup.training.padding import settle_trainer_padding
@@ -87,6 +88,7 @@ class MixupMixin(PairingMixin, EvaluationMixin, SearchMixin, PushMixin):
         self._training = False
         self._pairing: Pairing | None = None
         self._loss_saw_pairing = False
+        self._divisor_checked = False
         # Since the last log entry: batches, and the mean lambda of each mixed one.
         self._batches = 0
         self._lambdas: list[Tensor] = []
@@ -144,6 +146,13 @@ class MixupMixin(PairingMixin, EvaluationMixin, SearchMixin, PushMixin):
         return EmbeddingMixer(self.model, self.args.mixup_carrier)
 
     def _loss(self, outputs, labels: Tensor, num_items_in_batch: Tensor | int | None = None) -> Tensor:
+        loss = self._paired_loss(outputs, labels, num_items_in_batch)
+        if self._training and not self._divisor_checked and num_items_in_batch is not None:
+            self._divisor_checked = True
+            check_divisor(self, loss)
+        return loss
+
+    def _paired_loss(self, outputs, labels: Tensor, num_items_in_batch: Tensor | int | None) -> Tensor:
         pairing = self._pairing
         if pairing is None:
             loss = self._loss_of(outputs, labels, num_items_in_batch)
@@ -189,6 +198,7 @@ class MixupMixin(PairingMixin, EvaluationMixin, SearchMixin, PushMixin):
         check_data_sets(self.train_dataset, self.eval_dataset, self.model.config)
 
     def _begin_training(self) -> None:
+        self._divisor_checked = False
         self.args.check_mixup()
         self._check_settings_and_data()
         if self.args.eval_strategy != "no":

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from conftest import PadCollator, tiny_dataset, tiny_model, training_arguments
 from datasets import Dataset, Features, Sequence, Value
 from recorded_training import Recorder, Stop, batches, build, gradient_of, replay, train
-from transformers import Trainer, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from nlp_mixup import MixupMixin, MixupTrainer, MixupTrainingArguments
 from nlp_mixup.mixing.embeddings import EmbeddingMixer
@@ -33,6 +33,27 @@ def test_alpha_zero_accumulation_gives_the_gradient_of_the_big_batch(tmp_path, m
     big = train(tmp_path, model, per_device_train_batch_size=8, max_steps=1)
     small = train(tmp_path, model, per_device_train_batch_size=2, gradient_accumulation_steps=4, max_steps=1)
     torch.testing.assert_close(small.gradients[0], big.gradients[0], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.4])
+def test_a_trainer_that_divides_the_loss_once_more_is_refused(tmp_path, alpha):
+    """As transformers 5.2 to 5.5.3 do, which hand the accumulation steps to accelerate; nothing has been trained then."""
+
+    class Divides(TrainerCallback):
+        def on_train_begin(self, args, state, control, **kwargs):
+            trainer.accelerator.gradient_accumulation_steps = args.gradient_accumulation_steps
+
+    args = training_arguments(
+        tmp_path, mixup_alpha=alpha, per_device_train_batch_size=2, gradient_accumulation_steps=4, max_steps=1
+    )
+    model = tiny_model()
+    before = copy.deepcopy(model.state_dict())
+    trainer = MixupTrainer(
+        model=model, args=args, train_dataset=tiny_dataset(), data_collator=PadCollator(), callbacks=[Divides()]
+    )
+    with pytest.raises(RuntimeError, match=r"scales the loss of a step by 0\.25, expected 1"):
+        trainer.train()
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
 def test_stock_trainer_multiplies_the_gradient_by_the_accumulation_steps(tmp_path):
