@@ -22,17 +22,17 @@ import argparse
 import csv
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import expit, logit, ndtr
 from scipy.stats import beta, binomtest
 
-from nlp_mixup.calibration.resampling import LOWEST_CONFIDENCE, UNSEEN
+from nlp_mixup.calibration.resampling import LOWEST_CONFIDENCE, MOVED_BY_SCALE, UNSEEN
 
 N_BINS = 15
 ROWS = (10, 30, 50, 100, 200, 500)
@@ -69,8 +69,22 @@ PAIRS = (
     ("sharp", "calibrated", "sharp", "over-confident"),
     ("wide", "calibrated", "wide", "under-confident"),
 )
+#: Models after and before a temperature, whose answers are the same.
+TEMPERATURES = (
+    ("0.97", "over-confident", 2.5),
+    ("0.97", "under-confident", 0.6),
+    ("peaked", "calibrated", 0.6),
+    ("peaked", "calibrated", 1.5),
+    ("peaked", "over-confident", 1.5),
+    ("peaked", "over-confident", 2.5),
+    ("peaked", "under-confident", 0.6),
+    ("sharp", "calibrated", 1.5),
+    ("sharp", "over-confident", 2.5),
+    ("sharp", "under-confident", 0.6),
+)
 SAME_LUCK = 0.7  # of a pair's rows, in which the second model is right where the first is, if as accurate
-SCORES = ("accuracy", "confidence", "gap", "nll", "ece", "oe")
+BIASED = ("ece", "oe")
+SCORES = ("accuracy", "confidence", "gap", "nll", "brier", *BIASED)
 
 
 @dataclass
@@ -90,12 +104,14 @@ def true_scores(confidence: np.ndarray, accuracy: np.ndarray) -> dict[str, float
     index = bins_of(confidence)
     excess = np.bincount(index, confidence - accuracy, N_BINS)
     mean = np.bincount(index, confidence, N_BINS) / np.maximum(np.bincount(index, minlength=N_BINS), 1)
-    right, wrong = losses(confidence)
     return {
         "accuracy": accuracy.mean(),
         "confidence": confidence.mean(),
         "gap": (confidence - accuracy).mean(),
-        "nll": (accuracy * right + (1 - accuracy) * wrong).mean(),
+        **{
+            name: (accuracy * right + (1 - accuracy) * wrong).mean()
+            for name, (right, wrong) in losses(confidence).items()
+        },
         "ece": np.abs(excess).sum() / len(confidence),
         "oe": np.maximum(excess, 0) @ mean / len(confidence),
     }
@@ -105,9 +121,23 @@ def bins_of(confidence: np.ndarray) -> np.ndarray:
     return np.clip(np.ceil(confidence * N_BINS).astype(int) - 1, 0, N_BINS - 1)
 
 
-def losses(confidence: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """NLL of a row of two classes that is right, and of one that is wrong."""
-    return -np.log(confidence), -np.log1p(-np.minimum(confidence, 1 - 1e-12))
+def losses(confidence: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """NLL and Brier score of a row of two classes that is right, and of one that is wrong."""
+    return {
+        "nll": (-np.log(confidence), -np.log1p(-np.minimum(confidence, 1 - 1e-12))),
+        "brier": (2 * (1 - confidence) ** 2, 2 * confidence**2),
+    }
+
+
+def ends_of(
+    either: Sequence[np.ndarray], correct: np.ndarray, *confidences: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the most that one more row adds, (sets,), from what the rows add if right and if wrong, (sets, n) each."""
+    right, wrong = either
+    found = [right.mean(1), *((wrong * (1 - c)).sum(1) / (1 - c).sum(1) for c in confidences)]
+    errors = (~correct).sum(1)
+    seen = np.divide((wrong * ~correct).sum(1), errors, out=found[0].copy(), where=errors > 0)
+    return np.min([*found, seen], axis=0), np.max([*found, seen], axis=0)
 
 
 @dataclass(frozen=True)
@@ -153,11 +183,7 @@ def draw_sets(confidence: np.ndarray, correct: np.ndarray, weights: Weights, rng
         [member, member * confidence[:, None, :], member * (confidence - correct)[:, None, :]], axis=1
     )
     columns = columns.astype(np.float32)
-    nll = np.where(correct, *losses(confidence))
-    if_right, if_wrong = losses(confidence)
-    wrong = ((1 - confidence) * if_wrong).sum(1) / (1 - confidence).sum(1)
-    errors = (~correct).sum(1)
-    wrong = np.maximum(wrong, np.divide((nll * ~correct).sum(1), errors, out=np.zeros(sets), where=errors > 0))
+    loss = {name: np.where(correct, *of) for name, of in losses(confidence).items()}
 
     count, total, off = np.split(columns.sum(2, dtype=np.float64), 3, axis=1)
     share = total / np.maximum(count, 1)
@@ -165,7 +191,7 @@ def draw_sets(confidence: np.ndarray, correct: np.ndarray, weights: Weights, rng
         "accuracy": correct.mean(1),
         "confidence": confidence.mean(1),
         "gap": (confidence - correct).mean(1),
-        "nll": nll.mean(1),
+        **{name: of.mean(1) for name, of in loss.items()},
         "ece": np.abs(off).sum(1) / n,
         "oe": (np.maximum(off, 0) * share).sum(1) / n,
     }
@@ -176,7 +202,7 @@ def draw_sets(confidence: np.ndarray, correct: np.ndarray, weights: Weights, rng
         "accuracy": correct.astype(np.float32) @ weights.counts.T,
         "confidence": confidence.astype(np.float32) @ weights.counts.T,
         "gap": e_off.sum(1),
-        "nll": nll.astype(np.float32) @ weights.counts.T,
+        **{name: of.astype(np.float32) @ weights.counts.T for name, of in loss.items()},
         "ece": np.abs(e_off).sum(1),
         "oe": (np.maximum(e_off, 0) * e_share).sum(1),
     }
@@ -190,8 +216,10 @@ def draw_sets(confidence: np.ndarray, correct: np.ndarray, weights: Weights, rng
     right, claims = (array.astype(np.float32) @ weights.rows.T for array in (correct, confidence))
     low = {"accuracy": right, "confidence": claims + extra * below, "gap": claims - right + extra * (below - 1)}
     high = {"accuracy": right + extra, "confidence": claims + extra * above, "gap": claims - right + extra * above}
-    loss = nll.astype(np.float32) @ weights.rows.T
-    low["nll"], high["nll"] = loss + extra * if_right.mean(1)[:, None], loss + extra * wrong[:, None]
+    for name, either in losses(confidence).items():
+        drawn = loss[name].astype(np.float32) @ weights.rows.T
+        least, most = ends_of(either, correct, confidence)
+        low[name], high[name] = drawn + extra * least[:, None], drawn + extra * most[:, None]
     ece, oe = np.abs(e_off).sum(1), (np.maximum(e_off, 0) * e_share).sum(1)
     place = np.searchsorted(filled, index[:, weights.copied])[:, None, :]
     of_bin, share_of_bin = (np.take_along_axis(of, place, 1)[:, 0] for of in (e_off, e_share))
@@ -273,6 +301,27 @@ def difference_limits(first: Sets, second: Sets, name: str) -> tuple[np.ndarray,
     return low, high
 
 
+def scaled_limits(
+    confidences: tuple[np.ndarray, np.ndarray], correct: np.ndarray, temperature: float, weights: Weights, name: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of an additive score after a temperature less that before, (sets,) each; from both confidences (sets, n)."""
+    n = correct.shape[1]
+    moved, extra = confidences[0] - confidences[1], weights.extra
+    way, most = min(1.0, UNSEEN / n), -MOVED_BY_SCALE * np.log(temperature)
+    unseen = way * np.minimum(moved.min(1), min(0, most)), way * np.maximum(moved.max(1), max(0, most))
+    if name == "gap":
+        drawn = moved @ weights.rows.T + extra * (1 - way) * moved[:, weights.copied]
+        far = unseen
+    else:
+        either = [one - other for one, other in zip(*(losses(c)[name] for c in confidences), strict=True)]
+        drawn = np.where(correct, *either) @ weights.rows.T
+        reach = 4 * np.maximum(-unseen[0], unseen[1]) * (name == "brier")
+        least, largest = ends_of(either, correct, *confidences)
+        far = least - reach, largest + reach
+    low, high = (drawn + extra * end[:, None] for end in far)
+    return np.quantile(low, 0.025, axis=1), np.quantile(high, 0.975, axis=1)
+
+
 def old_difference_limits(first: Sets, second: Sets, name: str) -> tuple[np.ndarray, np.ndarray]:
     drawn = first.plain[name] - second.plain[name]
     low, high = np.quantile(drawn, (0.025, 0.975), axis=1)
@@ -298,23 +347,25 @@ def one_alone_right(first: np.ndarray, second: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Cell:
-    """One kind of model, or two kinds, and a number of rows."""
+    """One kind of model, or two kinds, or one after and before a temperature, and a number of rows."""
 
     shapes: tuple[str, ...]
     truths: tuple[str, ...]
     n: int
+    temperature: float | None = None
 
     def run(self, sets: int, draws: int, seed: int = 1) -> Iterator[dict[str, Any]]:
         """The rows of the table: per score, the truth, how often both methods' intervals contain it, and their mean widths."""
         n, rng = self.n, np.random.default_rng(seed)
         weights = Weights.of(n, draws)
         many = self.confidences(np.random.default_rng(99), (2_000_000,))
-        chances = [TRUTHS[truth](c) for c, truth in zip(many, self.truths, strict=True)]
+        chances = self.chances(many)
         scores = [true_scores(c, chance) for c, chance in zip(many, chances, strict=True)]
-        discordant = f"{one_alone_right(*chances):.4f}" if len(chances) == 2 else ""
+        discordant = f"{one_alone_right(*chances):.4f}" if len(self.shapes) == 2 else ""
         left_out = {"confidence"} if len(many) == 2 else set()
-        if any(c.min() < 0.5 for c in many):  # `wide` has more than two classes, and so no NLL of its confidences alone
-            left_out.add("nll")
+        left_out.add("accuracy" if self.temperature else "brier")  # the one is 0; elsewhere the other is as NLL
+        if any(c.min() < 0.5 for c in many):  # `wide` has more than two classes: confidences alone do not give these
+            left_out |= {"nll", "brier"}
         names = [name for name in SCORES if name not in left_out]
         tally = {name: np.zeros(4) for name in names}
         step = max(1, int(6e6 / (draws * N_BINS)))
@@ -322,26 +373,33 @@ class Cell:
             size = min(step, sets - start)
             confidence = self.confidences(rng, (size, n))
             luck = rng.random((size, n))
-            other = np.where(rng.random((size, n)) < SAME_LUCK, luck, rng.random((size, n)))
+            other = luck
+            if self.temperature is None:
+                other = np.where(rng.random((size, n)) < SAME_LUCK, luck, rng.random((size, n)))
             found = [
-                draw_sets(c, u < TRUTHS[truth](c), weights, rng)
-                for c, u, truth in zip(confidence, (luck, other), self.truths, strict=False)
+                draw_sets(c, u < chance, weights, rng)
+                for c, u, chance in zip(confidence, (luck, other), self.chances(confidence), strict=False)
             ]
             for name in names:
                 if len(found) == 1:
                     truth, new, old = scores[0][name], limits(found[0], name, n), old_limits(found[0], name)
                 else:
-                    truth = scores[0][name] - scores[1][name]
-                    new, old = difference_limits(*found, name), old_difference_limits(*found, name)
+                    truth, old = scores[0][name] - scores[1][name], old_difference_limits(*found, name)
+                    if self.temperature and name not in BIASED:
+                        correct = luck < self.chances(confidence)[0]
+                        new = scaled_limits(confidence, correct, self.temperature, weights, name)
+                    else:
+                        new = difference_limits(*found, name)
                 for column, (low, high) in ((0, new), (2, old)):
                     tally[name][column] += ((low <= truth + 1e-9) & (truth - 1e-9 <= high)).sum()
                     tally[name][column + 1] += (high - low).sum()
         for name in names:
             hits, width, old_hits, old_width = tally[name]
             truth = scores[0][name] - (scores[1][name] if len(scores) == 2 else 0.0)
+            after = "" if self.temperature is None else f" after T = {self.temperature:g} and before"
             chance = binomtest(round(hits), sets).proportion_ci(0.95, "wilson")
             yield {
-                "confidences": " and ".join(self.shapes), "truth": " and ".join(self.truths), "n": n, "score": name,
+                "confidences": " and ".join(self.shapes) + after, "truth": " and ".join(self.truths), "n": n, "score": name,
                 "true value": f"{truth:.4f}", "accuracy": f"{scores[0]['accuracy']:.3f}",
                 "discordant": discordant, "sets": sets,
                 "coverage": f"{hits / sets:.4f}", "low": f"{chance.low:.4f}", "high": f"{chance.high:.4f}",
@@ -352,14 +410,24 @@ class Cell:
     def confidences(self, rng: np.random.Generator, shape: Any) -> tuple[np.ndarray, ...]:
         if len(self.shapes) == 2:
             return pair_of_confidences((self.shapes[0], self.shapes[1]), rng, shape)
-        return (SHAPES[self.shapes[0]](rng, shape),)
+        first = SHAPES[self.shapes[0]](rng, shape)
+        if self.temperature is None:
+            return (first,)
+        return expit(logit(first) / self.temperature), first
+
+    def chances(self, confidences: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+        """Of each model to be right; after a temperature they are those before."""
+        if self.temperature is not None:
+            return (TRUTHS[self.truths[0]](confidences[1]),) * 2
+        return tuple(TRUTHS[truth](c) for c, truth in zip(confidences, self.truths, strict=True))
 
 
 def cells(rows: tuple[int, ...] = ROWS) -> list[Cell]:
     """All cells: models alone, then pairs."""
     alone = [Cell((shape,), (truth,), n) for shape in SHAPES for truth in list(TRUTHS)[:3] for n in rows]
     alone += [Cell((shape,), ("both",), n) for shape in ("peaked", "wide") for n in rows]
-    return alone + [Cell((a, b), (ta, tb), n) for a, ta, b, tb in PAIRS for n in rows]
+    pairs = [Cell((a, b), (ta, tb), n) for a, ta, b, tb in PAIRS for n in rows]
+    return alone + pairs + [Cell((shape,), (truth,), n, t) for shape, truth, t in TEMPERATURES for n in rows]
 
 
 def away_from_the_ends(row: dict[str, Any]) -> bool:
@@ -380,13 +448,19 @@ def widths(rows: list[dict[str, Any]], where: Callable[[dict[str, Any]], bool]) 
     return f"{min(ratio):.2f} to {max(ratio):.2f} ({len(ratio)})" if ratio else "-"
 
 
+def kind_of(row: dict[str, Any]) -> str:
+    if "after T" in row["confidences"]:
+        return "after and before T"
+    return "difference" if row["discordant"] else "one model"
+
+
 def summary(table: list[dict[str, Any]]) -> Iterator[str]:
-    """A line per score, models alone and pairs: the range of coverage, and of the widths away from the ends."""
+    """A line per score of models alone, of pairs, and of models after and before T: the range of coverage, and of the widths away from the ends."""
     yield "| | score | cells | coverage | fails | of 0.1 | width / that of 0.1 (cells) | with 15 discordant rows each way |"
     yield "|---|---|---|---|---|---|---|---|"
-    for kind in ("one model", "difference"):
+    for kind in ("one model", "difference", "after and before T"):
         for name in SCORES:
-            rows = [r for r in table if r["score"] == name and (" and " in r["truth"]) == (kind == "difference")]
+            rows = [r for r in table if r["score"] == name and kind_of(r) == kind]
             if not rows:
                 continue
             covered, old = ([float(r[key]) for r in rows] for key in ("coverage", "coverage of 0.1"))

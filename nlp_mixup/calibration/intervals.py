@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .floor import short
 from .logits import check_logits
-from .resampling import Draws, RowScores, resample_scores, scores_of_rows
+from .resampling import Draws, RowScores, resample_scores, scaled_draws, scores_of_rows
 from .temperature import Temperature
 
 N_RESAMPLES = 1000
@@ -175,10 +175,8 @@ def difference_intervals(
     """Paired differences, first minus second, of two models' scores on the same rows.
 
     Two models may differ in one more row's answer, whatever they say of these: by the toss of a coin it is the worst for the
-    difference, or for both models. Logits that are another's divided by temperatures give the same answers by construction, and
-    their one more row is right for both or wrong for both. The two biases of an ECE difference may go apart, so it is wide where
-    a model is near calibrated. Such pairs are in none of the simulated cells: in trials their limits held less often with 100 rows or
-    fewer, those of NLL down to four times in five after a temperature below 1.
+    difference, or for both models. Logits that are another's divided by temperatures give the same answers by construction: one
+    more row then adds what the two differ in. ECE and OE differences are wide near calibration, where two biases are unknown.
 
     Args:
         logits: (n, k) of the first model.
@@ -208,19 +206,18 @@ def difference_intervals(
     if np.array_equal(*tables):
         values = scores_of_rows(first)
         return {name: Interval(0.0, 0.0, 0.0, level, n_resamples, _method(name)) for name in values}
-    same_answers = tables[0].shape == tables[1].shape and _scaled(*tables)
-    return differences_of_rows(
-        first, second, n_resamples=n_resamples, level=level, seed=seed, same_answers=same_answers
-    )
+    scale = _scale(*tables) if tables[0].shape == tables[1].shape else None
+    return differences_of_rows(first, second, n_resamples=n_resamples, level=level, seed=seed, scale=scale)
 
 
-def _scaled(first: NDArray[np.float64], second: NDArray[np.float64]) -> bool:
-    """Whether each row of one, less its largest, is the other's times a positive number: then they always agree in the winner."""
+def _scale(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """The positive number (n,) by which each row of the second, less its largest, is multiplied in the first, if there is one."""
     below = [table - table.max(axis=1, keepdims=True) for table in (first, second)]
     sums = [table.sum(axis=1, keepdims=True) for table in below]
     ratio = np.divide(sums[1], sums[0], out=np.ones_like(sums[0]), where=sums[0] != 0)
     precision = 1e-6 * np.abs(second).max(axis=1, keepdims=True)  # float32 logits are as good as that
-    return bool((ratio > 0).all() and (np.abs(below[0] * ratio - below[1]) <= precision).all())
+    same = (ratio > 0).all() and (np.abs(below[0] * ratio - below[1]) <= precision).all()
+    return 1 / ratio[:, 0] if same else None
 
 
 def differences_of_rows(
@@ -230,7 +227,7 @@ def differences_of_rows(
     n_resamples: int = N_RESAMPLES,
     level: float = 0.95,
     seed: int = 0,
-    same_answers: bool = False,
+    scale: NDArray[np.float64] | None = None,
 ) -> dict[str, Interval]:
     """:func:`difference_intervals` for rows scored before.
 
@@ -240,16 +237,19 @@ def differences_of_rows(
         n_resamples: draws of the rows' weights.
         level: confidence level.
         seed: seed of the draws.
-        same_answers: whether both give the same answers by construction, as a model and the same after temperature.
+        scale: (n,) where the first's logits are the second's multiplied by it, as after a temperature: the answers are the same.
 
     Raises:
         ValueError: if the two have different numbers of rows.
     """
     if len(first.confidence) != len(second.confidence):
         _refuse_other_rows(first, second)
-    draws = [resample_scores(rows, n_resamples=n_resamples, seed=seed) for rows in (first, second)]
+    one, other = (resample_scores(rows, n_resamples=n_resamples, seed=seed) for rows in (first, second))
     values = [scores_of_rows(rows) for rows in (first, second)]
-    between = difference_of_draws(*draws, same_answers=same_answers)
+    between = difference_of_draws(one, other, same_answers=scale is not None)
+    if scale is not None:
+        low, high = scaled_draws(first, second, (one, other), scale)
+        between = replace(between, low=between.low | low, high=between.high | high)
     return {
         name: interval_of_draws(
             values[0][name] - values[1][name], between.low[name], between.high[name], between.bias.get(name), level
@@ -262,22 +262,21 @@ def difference_of_draws(first: Draws, second: Draws, *, same_answers: bool = Fal
     """The draws of a difference from both models' paired draws.
 
     In every other draw, which is as the toss of a coin, one model alone has the extra row right: the lowest has the first model's
-    lower and the second's upper end. In the others, and in all where the answers are the same, both are on one side.
+    lower and the second's upper end. In the others both are on one side, and so they are in all where the answers are the same,
+    but for ECE and OE: one wrong row may raise one model's and lower the other's. `differences_of_rows`, which knows the rows and
+    not their draws alone, then has better limits of the additive scores.
     """
     low, high = {}, {}
     for name in first.low:
         sides = (first.low[name] - second.low[name], first.high[name] - second.high[name])
         low[name], high[name] = np.minimum(*sides), np.maximum(*sides)
-        if not same_answers:
+        if not same_answers or name in first.bias:
             low[name][::2] = (first.low[name] - second.high[name])[::2]
             high[name][::2] = (first.high[name] - second.low[name])[::2]
-    bias = {name: bias_of_difference(first.bias[name], second.bias[name], apart=same_answers) for name in first.bias}
-    return Draws(low, high, bias)
+    return Draws(low, high, {name: bias_of_difference(first.bias[name], second.bias[name]) for name in first.bias})
 
 
-def bias_of_difference(
-    first: tuple[float, float], second: tuple[float, float], *, apart: bool = False
-) -> tuple[float, float]:
+def bias_of_difference(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
     """The range of the difference of two biases, each within its own: the half ranges add as independent errors do.
 
     Were the biases taken to go together, as they do in two calibrated models, the interval would often miss a calibrated model
@@ -286,16 +285,12 @@ def bias_of_difference(
     Args:
         first: least and largest bias of the first model.
         second: of the second.
-        apart: whether they may go apart fully, the one at its least and the other at its largest. So they do before and after
-            a temperature, where nothing else is random.
 
     Example:
         >>> low, high = bias_of_difference((0.0, 0.06), (0.01, 0.09))  # half ranges .03 and .04
         >>> round(low, 3), round(high, 3)
         (-0.07, 0.03)
     """
-    if apart:
-        return first[0] - second[1], first[1] - second[0]
     middle = (first[0] + first[1] - second[0] - second[1]) / 2
     half = float(np.hypot(first[1] - first[0], second[1] - second[0])) / 2
     return middle - half, middle + half

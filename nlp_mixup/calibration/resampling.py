@@ -26,6 +26,9 @@ from .scores import brier_per_row
 UNSEEN = 10
 #: A model's confidences may reach down to this, or to the lowest seen.
 LOWEST_CONFIDENCE = 0.5
+#: Where the log odds of a row of two classes are multiplied by r, its confidence moves by at most log(r) times the largest
+#: l c (1 - c) at log odds l.
+MOVED_BY_SCALE = 0.224
 #: Weights per block, so that a block stays near the cache.
 BLOCK = 1 << 19
 
@@ -41,7 +44,7 @@ class RowScores:
         n_bins: number of bins.
         nll: (n,) or None.
         brier: (n,) or None.
-        ends: for ``nll`` and ``brier``, what one more row would add where it is right and where it is wrong.
+        either: for ``nll`` and ``brier``, (2, n): what each row would add if right, and on average of the model's errors if wrong.
     """
 
     confidence: NDArray[np.float64]
@@ -50,7 +53,7 @@ class RowScores:
     n_bins: int
     nll: NDArray[np.float64] | None = None
     brier: NDArray[np.float64] | None = None
-    ends: dict[str, tuple[float, float]] = field(default_factory=dict)
+    either: dict[str, NDArray[np.float64]] = field(default_factory=dict)
 
     @classmethod
     def from_confidence(
@@ -76,34 +79,47 @@ class RowScores:
         brier = brier_per_row(probs, targets)
         every_nll = -log_probs
         every_brier = (probs**2).sum(axis=1, keepdims=True) + 1 - 2 * probs
-        ends = {"nll": _ends(every_nll, probs, nll, correct), "brier": _ends(every_brier, probs, brier, correct)}
-        return cls(confidence, correct, binned.bin_of_row, binned.n_bins, nll, brier, ends)
+        either = {"nll": _either(every_nll, probs), "brier": _either(every_brier, probs)}
+        return cls(confidence, correct, binned.bin_of_row, binned.n_bins, nll, brier, either)
+
+    def added(self) -> dict[str, NDArray[np.float64]]:
+        """What each row adds to NLL and Brier, (n,) each, where there is either."""
+        return {name: values for name, values in (("nll", self.nll), ("brier", self.brier)) if values is not None}
+
+
+def _either(every: NDArray[np.float64], probs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What each row adds if right and, on average of the model's errors, if wrong, (2, n); from (n, k) under each label."""
+    winner = (np.arange(len(probs)), probs.argmax(axis=1))
+    of_errors, errors = probs.copy(), every.copy()
+    of_errors[winner], errors[winner] = 0.0, np.inf
+    total = of_errors.sum(axis=1)
+    wrong = np.divide((of_errors * every).sum(axis=1), total, out=np.zeros_like(total), where=total > 0)
+    # a confidence of 1 in float64: the likeliest error
+    return np.stack([every[winner], np.where(total > 0, wrong, errors.min(axis=1))])
 
 
 def _ends(
-    every: NDArray[np.float64], probs: NDArray[np.float64], found: NDArray[np.float64], correct: NDArray[np.bool_]
+    either: NDArray[np.float64],
+    added: NDArray[np.float64],
+    correct: NDArray[np.bool_],
+    *confidences: NDArray[np.float64],
 ) -> tuple[float, float]:
-    """What a row adds on average if right; and if wrong, as the model expects of its errors, or as they were if worse.
+    """The least and the most that one more row adds: on average if right; if wrong, as models expect of their errors, or as they were.
 
     Args:
-        every: (n, k) what the rows would add under each label.
-        probs: (n, k).
-        found: (n,) what they add under their own.
-        correct: (n,) whether that is the winner.
+        either: (2, n) what the rows add if right and if wrong.
+        added: (n,) what they do add.
+        correct: (n,) whether they are right.
+        confidences: (n,) of each model; one less it is how often it expects the row to be wrong.
     """
-    winner = (np.arange(len(probs)), probs.argmax(axis=1))
-    of_errors = probs.copy()
-    of_errors[winner] = 0.0
-    total = of_errors.sum()
-    if total > 0:
-        wrong = float((of_errors * every).sum() / total)
-    else:  # every confidence is 1 in float64: the likeliest error of each row
-        errors = every.copy()
-        errors[winner] = np.inf
-        wrong = float(errors.min(axis=1).mean())
+    right, wrong = either
+    found = [right.mean()]
+    for confidence in confidences:
+        doubt = 1 - confidence if (confidence < 1).any() else np.ones_like(confidence)
+        found.append(wrong @ doubt / doubt.sum())
     if not correct.all():
-        wrong = max(wrong, float(found[~correct].mean()))
-    return float(every[winner].mean()), wrong
+        found.append(added[~correct].mean())
+    return float(min(found)), float(max(found))
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,11 +153,7 @@ def resample_scores(rows: RowScores, *, n_resamples: int, seed: int) -> Draws:
         weights = rng.standard_exponential((len(copied), n + 1))
         weights /= weights.sum(axis=1, keepdims=True)
         extra = weights[:, n]
-        sums = {
-            name: weights[:, :n] @ values
-            for name, values in (("nll", rows.nll), ("brier", rows.brier))
-            if values is not None
-        }
+        sums = {name: weights[:, :n] @ values for name, values in rows.added().items()}
         weights = weights[:, order]
         count = np.add.reduceat(weights, starts, axis=1)
         total = np.add.reduceat(weights * confidence, starts, axis=1)
@@ -196,7 +208,7 @@ def _scores_of_draws(
     low["gap"] = confidence - accuracy + extra * (below - 1.0)
     high["gap"] = confidence - accuracy + extra * above
     for name, sum_of_rows in sums.items():
-        least, most = rows.ends[name]
+        least, most = _ends(rows.either[name], rows.added()[name], rows.correct, rows.confidence)
         low[name], high[name] = sum_of_rows + extra * least, sum_of_rows + extra * most
     excess = total - right
     share = total / count
@@ -211,6 +223,41 @@ def _scores_of_draws(
     high["oe"] = others + np.maximum(if_wrong, 0.0) * share_of_bin
     signed = (excess * share).sum(axis=1) + extra * own * share_of_bin
     return low, high, {"ece": ece, "oe": oe, "signed": signed}
+
+
+def scaled_draws(
+    first: RowScores, second: RowScores, draws: tuple[Draws, Draws], scale: NDArray[np.float64]
+) -> tuple[dict[str, NDArray[np.float64]], dict[str, NDArray[np.float64]]]:
+    """Lowest and highest draws of the additive scores of one model less those of the same, its logits multiplied by a scale.
+
+    One more row adds what the two differ in, for which one model's ends tell little: neither at confidence 1 nor at a tie do
+    they differ. NLL and Brier: as either model expects it of its errors. Confidence, and besides the Brier score, of which a
+    row has at most four times the change: the way to all that a scale can do, as few rows may all miss where it does most.
+
+    Args:
+        first: rows of the model with its logits multiplied.
+        second: the same rows of the model.
+        draws: their draws.
+        scale: (n,) what each row's logits were multiplied by, 1/T.
+    """
+    extra = draws[0].high["accuracy"] - draws[0].low["accuracy"]
+    way = min(1.0, UNSEEN / len(scale))
+    moved = np.concatenate([MOVED_BY_SCALE * np.log(scale), first.confidence - second.confidence, [0.0]])
+    least, most = way * moved.min(), way * moved.max()
+    low, high = {}, {}
+    for name in ("confidence", "gap"):
+        change = draws[0].high[name] - draws[1].high[name]
+        low[name], high[name] = change + extra * least, change + extra * most
+    for name, added in first.added().items():
+        other = second.added()[name]
+        own, others = (_ends(of.either[name], of.added()[name], of.correct, of.confidence)[0] for of in (first, second))
+        ends = _ends(
+            first.either[name] - second.either[name], added - other, first.correct, first.confidence, second.confidence
+        )
+        unseen = 4 * max(most, -least) if name == "brier" else 0.0
+        change = draws[0].low[name] - draws[1].low[name] - extra * (own - others)
+        low[name], high[name] = change + extra * (ends[0] - unseen), change + extra * (ends[1] + unseen)
+    return low, high
 
 
 def scores_of_rows(rows: RowScores) -> dict[str, float]:

@@ -205,6 +205,36 @@ def test_a_model_and_the_same_after_temperature_give_the_same_answers():
     assert found["nll"].high - found["nll"].low < 0.8 * (independent["nll"].high - independent["nll"].low)
 
 
+@pytest.mark.parametrize(("shape", "n"), [("peaked", 30), ("sharp", 10), ("sharp", 100)])
+def test_a_model_after_and_before_its_temperature_is_covered(shape, n):
+    """Each model's own ends left out .16 of NLL at 30 rows, and .2 of Brier and .13 of NLL where most rows are sure."""
+    for row in interval_coverage.Cell((shape,), ("under-confident",), n, 0.6).run(600, 200):
+        assert float(row["high"]) >= 0.93, row  # the upper end of the Monte Carlo interval
+
+
+def test_one_more_row_of_a_pair_adds_what_the_two_differ_in():
+    """Ten rows at .6 and .9, all right; T = 1/2 makes odds 1.5 and 9 into 2.25 and 81, and so a wrong row lose more.
+
+    The errors to be expected after it, 1/3.25 and 1/82, are rather of the first kind; those before, .4 and .1, less so.
+    """
+    logits, labels = two_classes([0.6, 0.9] * 5, [1] * 10)
+    found = difference_intervals(2 * logits, logits, labels, n_resamples=200_000)
+    wrong, right = np.log([3.25 / 2.5, 82 / 10]), np.log([3.25 / 2.5 / 1.5, 82 / 10 / 9])
+    most = wrong @ [0.4, 0.1] / 0.5
+    assert most > wrong @ [1 / 3.25, 1 / 82] / (1 / 3.25 + 1 / 82)
+    weights = np.random.default_rng(1).dirichlet(np.ones(11), 200_000)
+    drawn = weights[:, :10] @ np.tile(right, 5)
+    assert found["nll"].high == pytest.approx(np.quantile(drawn + weights[:, 10] * most, 0.975), rel=0.03)
+    assert found["nll"].low == pytest.approx(np.quantile(drawn + weights[:, 10] * right.mean(), 0.025), rel=0.03)
+    moved = np.array([2.25 / 3.25 - 0.6, 81 / 82 - 0.9])
+    drawn = weights[:, :10] @ np.tile(moved, 5)
+    assert found["gap"].low == pytest.approx(np.quantile(drawn, 0.025), rel=0.03)  # a sure row does not move
+    odds = np.geomspace(1, 1000, 10_001)
+    assert (odds**2 / (1 + odds**2) - odds / (1 + odds)).max() == pytest.approx(0.224 * np.log(2), rel=0.05)
+    unseen = weights[:, 10] * 0.224 * np.log(2)
+    assert found["gap"].high == pytest.approx(np.quantile(drawn + unseen, 0.975), rel=0.03)
+
+
 def test_two_models_that_answer_alike_so_far_may_differ_in_more_rows():
     """Fifty rows, both always right: the one may still be wrong in 1 - .05^(1/50) of all rows, and the other never.
 
@@ -232,9 +262,11 @@ def test_a_difference_is_narrower_than_both_ends_together_and_turns_round_with_i
     assert forth.bias["ece"] == pytest.approx((-back.bias["ece"][1], -back.bias["ece"][0]))
     width = forth.high["ece"] - forth.low["ece"]
     assert width == pytest.approx(np.where(np.arange(400) % 2, 0.0, 0.02), abs=1e-12)
-    alike = difference_of_draws(first, second, same_answers=True)
-    assert alike.high["ece"] == pytest.approx(alike.low["ece"])
-    assert alike.bias["ece"] == pytest.approx((0.0 - 0.09, 0.06 - 0.01))
+    alike = difference_of_draws(
+        first, second, same_answers=True
+    )  # one wrong row may raise one's ECE and lower the other's
+    assert (alike.high["ece"] == forth.high["ece"]).all()
+    assert alike.bias == forth.bias
 
 
 @pytest.mark.parametrize(("truth", "n"), [("over-confident", 30), ("both", 200)])
@@ -301,6 +333,11 @@ def test_the_simulation_has_the_limits_of_the_library():
             nll = score_intervals(z, labels, n_resamples=200)["nll"]
             low, high = interval_coverage.limits(sets, "nll", n)
             assert (nll.low, nll.high) == pytest.approx((low[row], high[row]), abs=1e-4)
+            after = difference_intervals(z / 1.5, z, labels, n_resamples=200)
+            both = tuple(softmax(logits).max(1)[None] for logits in (z / 1.5, z))
+            for name in ("gap", "nll", "brier"):
+                low, high = interval_coverage.scaled_limits(both, correct[[row]], 1.5, weights, name)
+                assert (after[name].low, after[name].high) == pytest.approx((low[0], high[0]), abs=1e-5)
 
 
 @pytest.mark.parametrize(
