@@ -390,7 +390,7 @@ def test_the_table_of_coverage_holds_every_cell_and_none_fails():
     with COVERAGE.open(newline="") as file:
         table = [row | {"n": int(row["n"])} for row in csv.DictReader(file)]
     cells = {(row["confidences"], row["truth"], row["n"]) for row in table}
-    wanted = {(" and ".join(c.shapes), " and ".join(c.truths), c.n) for c in interval_coverage.cells()}
+    wanted = {(c.name, " and ".join(c.truths), c.n) for c in interval_coverage.cells()}
     assert cells == wanted
     assert all(int(row["sets"]) == 10_000 for row in table)
     assert [row for row in table if float(row["high"]) < interval_coverage.TARGET] == []
