@@ -1,5 +1,6 @@
 """A file, a folder or a Hub id -> checked rows -> class ids -> splits of tokens."""
 
+from nlp_mixup.data.class_ids import HeldOut, class_tables, name_labels, number_classes
 from nlp_mixup.data.label_map import class_order, explain_new_head, listed, match_labels
 from nlp_mixup.data.ood import HELD_OUT, NOISE, UNIFORM, load_ood_texts, named_sets, tokenize_ood
 from nlp_mixup.data.row_checks import (
@@ -31,28 +32,10 @@ from nlp_mixup.data.rows import (
     tell_unlabelled,
     with_places,
 )
-from nlp_mixup.data.splits import (
-    SPLIT_NAMES,
-    DataError,
-    HeldOut,
-    TextData,
-    check_settings,
-    class_tables,
-    digest,
-    drop_hidden_test,
-    find_sources,
-    hashed,
-    load_text_data,
-    name_labels,
-    named_splits,
-    number_classes,
-    read_held_out,
-    stratified_rows,
-    subset,
-    take_out,
-    text_data,
-    tokenize,
-)
+from nlp_mixup.data.sources import SPLIT_NAMES, find_sources, named_splits
+from nlp_mixup.data.splits import drop_hidden_test, hashed, stratified_rows, subset, take_out
+from nlp_mixup.data.texts import DataError, TextData, check_settings, load_text_data, read_held_out, text_data
+from nlp_mixup.data.tokens import digest, tokenize
 
 __all__ = [
     "HELD_OUT",

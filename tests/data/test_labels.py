@@ -18,7 +18,7 @@ from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPi
 
 from nlp_mixup import cli
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data.splits import load_text_data
+from nlp_mixup.data.texts import load_text_data
 from nlp_mixup.models import build_word_tokenizer
 from nlp_mixup.models.starting import class_names
 from nlp_mixup.recipe import Recipe, parse_arguments

@@ -6,7 +6,8 @@ import pytest
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.calibration import energy_score, ood_scores, softmax
 from nlp_mixup.data.ood import load_ood_texts, tokenize_ood
-from nlp_mixup.data.splits import load_text_data, tokenize
+from nlp_mixup.data.texts import load_text_data
+from nlp_mixup.data.tokens import tokenize
 from nlp_mixup.models.word_tokenizer import build_word_tokenizer
 from nlp_mixup.runs.scoring import score_run
 

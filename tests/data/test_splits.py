@@ -19,7 +19,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast
 
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data.splits import TextData, load_text_data, stratified_rows, tokenize
+from nlp_mixup.data.splits import stratified_rows
+from nlp_mixup.data.texts import TextData, load_text_data
+from nlp_mixup.data.tokens import tokenize
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 TEXTS = ["NA", "null", "None", "nan", "", 'she said "no", twice', "two\nlines", "naïve 日本 🙂", "1234", " "]

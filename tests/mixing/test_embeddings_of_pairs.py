@@ -7,7 +7,8 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification
 
 from nlp_mixup.arguments import DataArguments, ModelArguments
-from nlp_mixup.data.splits import load_text_data, tokenize
+from nlp_mixup.data.texts import load_text_data
+from nlp_mixup.data.tokens import tokenize
 from nlp_mixup.mixing.draw import Mix
 from nlp_mixup.mixing.embeddings import EmbeddingMixer
 from nlp_mixup.models.loading import load_tokenizer

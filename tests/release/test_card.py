@@ -33,7 +33,7 @@ from transformers import (
 
 from nlp_mixup import MixupTrainer, cli
 from nlp_mixup.calibration import Temperature, decision_line, difference_intervals, softmax
-from nlp_mixup.data.splits import DEMO
+from nlp_mixup.data.sources import DEMO
 from nlp_mixup.models.fold import folded
 from nlp_mixup.models.loading import MINILM, TEXT_CNN
 from nlp_mixup.release.card import Released, decide, decisions_of, inert, model_card, plain

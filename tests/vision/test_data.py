@@ -118,7 +118,7 @@ def test_label_noise_redraws_its_share_of_every_split(tmp_path, task):
         assert 190 <= counts["test"] <= 239
         return
     from nlp_mixup.arguments import DataArguments
-    from nlp_mixup.data.splits import load_text_data
+    from nlp_mixup.data.texts import load_text_data
 
     (tmp_path / "train.csv").write_text("text,label\n" + "".join(f"word {row},{row % 2}\n" for row in range(200)))
     clean, noisy = (
