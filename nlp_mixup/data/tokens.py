@@ -49,7 +49,8 @@ def tokenize(data: TextData, tokenizer: PreTrainedTokenizerBase, *, max_length: 
     tokenized = {}
     for split, dataset in data.splits.items():
         texts = [column for column in ("text", "text_pair") if column in dataset.column_names]
-        key = Hasher.hash([digest(dataset), tokenizer, max_length])
+        # The names too: a cached file tells which it was made with, and the trainer compares them with the model's.
+        key = Hasher.hash([digest(dataset), data.label_names, tokenizer, max_length])
         if "label" in dataset.column_names:
             dataset = dataset.rename_column("label", "labels")
         tokenized[split] = dataset.map(

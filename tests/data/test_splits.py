@@ -530,6 +530,21 @@ def test_tokenize_once_per_rows_tokenizer_and_length(tmp_path):
     assert tokenize(load(train, validation), grown, max_length=8)["validation"]["input_ids"][0][0] == len(tokenizer)
 
 
+def test_tokens_kept_under_other_class_names_do_not_bring_these_along(tmp_path):
+    data = load(*pair_of_files(tmp_path, [0, 1], [0, 1]))
+    renamed = {
+        name: rows.cast_column("label", datasets.ClassLabel(names=["bad", "good"]))
+        for name, rows in data.splits.items()
+    }
+    renamed = TextData(datasets.DatasetDict(renamed), ["bad", "good"])
+    for rows, names in ((data, ["0", "1"]), (renamed, ["bad", "good"]), (data, ["0", "1"])):
+        tokenized = tokenize(rows, word_tokenizer(), max_length=8)
+        assert {split: part.features["labels"].names for split, part in tokenized.items()} == {
+            "train": names,
+            "validation": names,
+        }
+
+
 def test_tokenize_from_several_threads_at_once(tmp_path):
     train, validation = pair_of_files(tmp_path, [0, 1] * 200, [0, 1])
     with ThreadPoolExecutor(4) as pool:
