@@ -1,5 +1,7 @@
 """``accelerate launch`` of the command line: two processes give one process's table, files and printed lines."""
 
+import contextlib
+import io
 import json
 import os
 import subprocess
@@ -34,21 +36,26 @@ def runs(tmp_path_factory):
         "arms": {"no_mixup": {"mixup_alpha": 0}, "mixup": {}},
     }  # fmt: skip
     (folder / "tiny.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
-    environment = os.environ | {
-        "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(folder / "cache"), "COLUMNS": "160",
-        "PYTHONPATH": os.pathsep.join([os.path.dirname(os.path.dirname(cli.__file__)), os.environ.get("PYTHONPATH", "")]),
-    }  # fmt: skip
     config = Path(__file__).parents[2] / "examples" / "accelerate_configs" / "cpu_2_processes.yaml"
-    launch = ["-m", "accelerate.commands.launch", "--config_file", str(config)]
+    command = ["compare", "tiny.yaml", "--output_dir"]
     printed = {}
-    for name, start, batch_size in (("one", [], 16), ("two", launch, 8)):
-        done = subprocess.run(
-            [sys.executable, *start, "-m", "nlp_mixup", "compare", "tiny.yaml", "--output_dir", name,
-             "--per_device_train_batch_size", str(batch_size)],
-            cwd=folder, env=environment, capture_output=True, text=True, timeout=180,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-3000:]
-        printed[name] = done.stdout
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
+        patch.chdir(folder)
+        patch.setenv("COLUMNS", "160")
+        patch.setattr("datasets.config.HF_DATASETS_CACHE", folder / "cache")
+        cli.main([*command, "one", "--per_device_train_batch_size", "16"])
+        printed["one"] = said.getvalue()
+    done = subprocess.run(
+        [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config), "-m", "nlp_mixup",
+         *command, "two", "--per_device_train_batch_size", "8"],
+        env=os.environ | {
+            "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(folder / "cache"), "COLUMNS": "160",
+            "PYTHONPATH": os.pathsep.join([os.path.dirname(os.path.dirname(cli.__file__)), os.environ.get("PYTHONPATH", "")]),
+        },
+        cwd=folder, capture_output=True, text=True, timeout=180,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    printed["two"] = done.stdout
     return folder, printed
 
 
