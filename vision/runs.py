@@ -1,46 +1,21 @@
-"""Image data for classification: folders, parquet files, a Hub data set or scikit-learn's digits become model inputs.
-
-Everything about the data that can be wrong is found here, before a model is trained: every image is decoded once, and kept
-as plain pixels by a hash of what the files say. A stream alone is decoded while it is read.
-"""
+"""The images and the model of a recipe -> what the runs of a comparison share; see `nlp_mixup.runs.prepared`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
-import PIL
-import pyarrow as pa
-import transformers
-from datasets.fingerprint import Hasher
 
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data import (
-    HELD_OUT,
-    NOISE,
-    SPLIT_NAMES,
-    UNIFORM,
-    Facts,
-    check_settings,
-    class_tables,
-    digest,
-    drop_hidden_test,
-    facts_of,
-    hashed,
-    report_rows,
-    subset,
-    take_out,
-    trained_rows,
-)
+from nlp_mixup.data import HELD_OUT, NOISE, UNIFORM, check_settings, digest, report_rows, trained_rows
 from nlp_mixup.recipe import RunArguments
 from nlp_mixup.runs import Prepared
 from nlp_mixup.vision.data import (
     Augmenter,
+    ImageData,
     ImageReader,
     NoiseTransform,
     Normalization,
@@ -49,16 +24,13 @@ from nlp_mixup.vision.data import (
     build_processor,
     collate_images,
     count_readers,
-    image_hashes,
-    image_sources,
+    decode_table,
+    load_image_data,
     load_ood_tables,
-    load_stream,
     open_image,
     pixel_statistics,
     read_content,
-    read_split,
     resized_processor,
-    stream_of_files,
     take_apart,
 )
 from nlp_mixup.vision.models import (
@@ -71,31 +43,6 @@ from nlp_mixup.vision.models import (
 from nlp_mixup.vision.training import ImageMixupTrainer
 
 STREAM_SAMPLE = 1024  # images of a stream that its statistics are taken from
-_FORMAT = 2  # of the pixels that are kept: raise it when they are read in another way
-
-
-@dataclass(frozen=True)
-class ImageData:
-    """Encoded images and their classes.
-
-    Attributes:
-        tables: ``train``, but for a stream, ``validation`` and, where the source has one, ``test``. Columns: ``image``,
-            {bytes, path}, and ``label``, ids 0..K-1.
-        label_names: The K names, in the order of the ids.
-        stream: the training rows, where they are streamed.
-        held_out: the test images of the classes that ``ood_classes`` takes out, without labels.
-        facts: what tells equal images of the splits, but for those of a stream.
-        drawn: whether validation was drawn from train.
-        follows: whether the ids are those of the model that training starts from, whose head then goes on.
-    """
-
-    tables: dict[str, pa.Table]
-    label_names: list[str]
-    stream: Stream | None = None
-    held_out: pa.Table | None = None
-    facts: dict[str, Facts] = field(default_factory=dict)
-    drawn: bool = False
-    follows: bool = False
 
 
 def prepare_images(arguments: RunArguments) -> Prepared:
@@ -164,85 +111,6 @@ def prepare_images(arguments: RunArguments) -> Prepared:
             base=trained_rows(arguments.model.model_name_or_path)[0],
         ),
     )
-
-
-def load_image_data(args: DataArguments, classes: list[str] | None = None) -> ImageData:
-    """The encoded splits and the names of their classes. Raises what `prepare_images` raises.
-
-    Args:
-        args: sources, columns and ``label_map``.
-        classes: those of the model that training starts from, if it has any, in the order of its ids.
-    """
-    is_folder = Path(args.dataset_name or "").expanduser().joinpath("train").is_dir() and not args.train_file
-    if args.streaming and not is_folder:
-        tables, label_names, rows_of_stream, follows = load_stream(args, classes)
-        return ImageData(tables, label_names, rows_of_stream, facts=image_facts(tables), follows=follows)
-    sources = image_sources(args)
-    rows = {split: read_split(source, split, args) for split, source in sources.items()}
-    drop_hidden_test(rows, args)
-    held_out = None
-    if args.ood_classes:
-        rows, taken = take_out(rows, args.ood_classes)
-        held_out = taken and taken.with_format("arrow")[:]
-    # The images of a stream are not read beforehand, so that equal ones are not known.
-    hashes_of = None if args.streaming else partial(image_hashes, name="train")
-    tables, naming = class_tables(rows, sources, args, classes, hashes_of)
-    label_names = naming.label_names
-    tables = {split: subset(tables[split], split, args) for split in SPLIT_NAMES if split in tables}
-    stream = None
-    if args.streaming:
-        stream = stream_of_files(tables.pop("train"), rows["train"].source, args.data_split_seed, len(label_names))
-    drawn = "validation" not in rows
-    return ImageData(tables, label_names, stream, held_out, image_facts(tables), drawn, naming.follows)
-
-
-def image_facts(tables: dict[str, pa.Table]) -> dict[str, Facts]:
-    """What tells equal images of the splits, by split. Raises ValueError where an image cannot be read."""
-    return {split: facts_of(hashed(table, partial(image_hashes, name=split))) for split, table in tables.items()}
-
-
-def decode_table(table: pa.Table, split: str, label_names: list[str] | None, reader: ImageReader) -> datasets.Dataset:
-    """Decodes every image into plain pixels, which are kept under ``HF_DATASETS_CACHE`` by a hash of what the files say.
-
-    Args:
-        table: column ``image`` and, with `label_names`, ``label``.
-        split: what to call it in an error.
-        label_names: the classes; None leaves the labels out.
-        reader: what brings them to size.
-
-    Returns:
-        Columns ``pixel_values``, the bytes of (height, width, 3), and ``labels``.
-
-    Raises:
-        ValueError: an image cannot be read, or has another size; the message names the file.
-    """
-    contents = [
-        read_content(content, f"{split}, row {row}") for row, content in enumerate(table["image"].to_pylist(), 1)
-    ]
-    columns: dict[str, Any] = {"image": pa.array(contents, table["image"].type)}
-    features = {"pixel_values": datasets.Value("binary")}
-    if label_names is not None:
-        columns["labels"] = table["label"]
-        features["labels"] = datasets.ClassLabel(names=label_names)
-    encoded = datasets.Dataset(pa.table(columns))
-    how = [_FORMAT, type(reader.to_size).__name__, reader.to_size.to_json_string(), reader.size, reader.resize]
-    decoders = [PIL.__version__, transformers.__version__]
-    key = Hasher.hash([digest(encoded), label_names, how, decoders])
-    return encoded.map(
-        partial(_decode, split=split, reader=reader),
-        batched=True,
-        batch_size=256,
-        remove_columns=["image"],
-        features=datasets.Features(features),
-        cache_file_name=str(Path(datasets.config.HF_DATASETS_CACHE) / "nlp_mixup" / f"pixels-{key}.arrow"),
-        new_fingerprint=key,
-        with_indices=True,
-        desc=f"decode {split}",
-    )
-
-
-def _decode(rows: dict[str, Any], indices: list[int], split: str, reader: ImageReader) -> dict[str, Any]:
-    return {"pixel_values": reader.read(rows["image"], [f"{split}, row {row + 1}" for row in indices])}
 
 
 def choose_reader(args: DataArguments, pretrained: Any, data: ImageData) -> tuple[ImageReader, Normalization | None]:

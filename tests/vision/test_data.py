@@ -12,7 +12,9 @@ from image_folders import prepare, write_images, write_parquet
 from PIL import Image, ImageOps
 from transformers.image_utils import load_image
 
-from nlp_mixup.vision.data.images import Augmenter, Normalization, open_image, pixel_statistics
+from nlp_mixup.vision.data.augmentation import Augmenter
+from nlp_mixup.vision.data.decoding import open_image
+from nlp_mixup.vision.data.normalization import Normalization, pixel_statistics
 
 
 @pytest.fixture(autouse=True)
@@ -396,7 +398,7 @@ def test_kept_pixels_are_of_this_format_and_these_decoders(tmp_path, monkeypatch
 
     first = files()
     assert first == files() > 0
-    monkeypatch.setattr("nlp_mixup.vision.runs._FORMAT", 0)
+    monkeypatch.setattr("nlp_mixup.vision.data.pixels._FORMAT", 0)
     assert files() == 2 * first
     monkeypatch.setattr("PIL.__version__", "0.0")
     assert files() == 3 * first

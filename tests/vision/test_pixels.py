@@ -8,15 +8,8 @@ import torch.nn.functional as F
 from nlp_mixup.mixing.draw import Mix, draw_mix
 from nlp_mixup.mixing.embeddings import EmbeddingMixer
 from nlp_mixup.mixing.loss import mixed_cross_entropy
-from nlp_mixup.vision.mixing.pixels import (
-    CutMix,
-    check_inputs,
-    cut_boxes,
-    draw_cut_mix,
-    mix_pixels,
-    mixed_batch,
-    pool_images,
-)
+from nlp_mixup.vision.mixing.draw import CutMix, cut_boxes, draw_cut_mix
+from nlp_mixup.vision.mixing.pixels import check_inputs, mix_pixels, mixed_batch, pool_images
 
 
 def pair_of(lam, label_lam=None):

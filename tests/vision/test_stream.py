@@ -13,7 +13,8 @@ from recorded_training import Recorder, Stop
 
 from nlp_mixup import cli
 from nlp_mixup.recipe import Recipe, parse_arguments
-from nlp_mixup.vision.runs import load_image_data, prepare_images
+from nlp_mixup.vision.data.images import load_image_data
+from nlp_mixup.vision.runs import prepare_images
 
 
 @pytest.fixture(autouse=True)

@@ -15,8 +15,8 @@ from transformers import Trainer
 from nlp_mixup import MixupTrainer
 from nlp_mixup.mixing.draw import draw_mix
 from nlp_mixup.vision import ImageMixupTrainer
-from nlp_mixup.vision.data.images import Augmenter
-from nlp_mixup.vision.mixing.pixels import draw_cut_mix
+from nlp_mixup.vision.data.augmentation import Augmenter
+from nlp_mixup.vision.mixing.draw import draw_cut_mix
 
 TYPES = ["vit", "swin", "convnext", "resnet", "resnet_small_image", "vgg"]
 

@@ -14,7 +14,7 @@ from tiny_image_models import replay_images, tiny_image_classifier
 from two_image_processes import CASES
 
 from nlp_mixup.mixing.draw import Mix
-from nlp_mixup.vision.mixing.pixels import CutMix
+from nlp_mixup.vision.mixing.draw import CutMix
 
 
 @pytest.fixture(scope="module")

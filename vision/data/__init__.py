@@ -1,23 +1,21 @@
-"""Folders, parquet files, a Hub data set or the digits -> checked images -> pixels."""
+"""Folders, parquet files, a Hub data set or the digits -> checked images -> pixels -> model inputs."""
 
-from nlp_mixup.vision.data.images import (
-    Augmenter,
-    NoiseTransform,
-    Normalization,
-    PixelTransform,
-    collate_images,
-    open_image,
-    pixel_statistics,
-    read_content,
-)
-from nlp_mixup.vision.data.processing import ImageReader, build_processor, resized_processor, take_apart
+from nlp_mixup.vision.data.augmentation import Augmenter
+from nlp_mixup.vision.data.decoding import CONTENT, open_image, read_content
+from nlp_mixup.vision.data.images import ImageData, load_image_data
+from nlp_mixup.vision.data.normalization import Normalization, PixelTransform, collate_images, pixel_statistics
+from nlp_mixup.vision.data.ood import NoiseTransform, load_ood_tables
+from nlp_mixup.vision.data.pixels import ImageReader, decode_table
+from nlp_mixup.vision.data.processing import build_processor, resized_processor, take_apart
 from nlp_mixup.vision.data.row_hashes import file_hashes, image_hashes
-from nlp_mixup.vision.data.sources import CONTENT, image_sources, load_ood_tables, read_split
-from nlp_mixup.vision.data.stream import Stream, count_readers, load_stream, stream_of_files
+from nlp_mixup.vision.data.rows import read_split
+from nlp_mixup.vision.data.sources import image_sources
+from nlp_mixup.vision.data.stream import Stream, count_readers
 
 __all__ = [
     "CONTENT",
     "Augmenter",
+    "ImageData",
     "ImageReader",
     "NoiseTransform",
     "Normalization",
@@ -26,16 +24,16 @@ __all__ = [
     "build_processor",
     "collate_images",
     "count_readers",
+    "decode_table",
     "file_hashes",
     "image_hashes",
     "image_sources",
+    "load_image_data",
     "load_ood_tables",
-    "load_stream",
     "open_image",
     "pixel_statistics",
     "read_content",
     "read_split",
     "resized_processor",
-    "stream_of_files",
     "take_apart",
 ]

@@ -1,12 +1,8 @@
-"""What an image processor does to an image, taken apart: bringing it to size, done once, and normalising, done at each reading.
-
-Training reads images through the very processor that is saved with the model, so that a pipeline sees the same pixels.
-"""
+"""What an image processor does to an image, taken apart: bringing it to size, done once, and normalising, done at each reading."""
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,49 +10,9 @@ import torch
 from PIL import Image
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
-from nlp_mixup.vision.data.images import Normalization, Size, open_image, read_content
+from nlp_mixup.vision.data.normalization import Normalization, Size
 
 _PROBES = ((67, 113), (140, 90))  # heights and widths of the images by which a processor is measured
-
-
-@dataclass(frozen=True)
-class ImageReader:
-    """Reads encoded images as pixels of one size.
-
-    Attributes:
-        to_size: an image processor that resizes and crops, and does nothing else.
-        size: of what it gives.
-        resize: whether images of other sizes are accepted.
-    """
-
-    to_size: Any
-    size: Size
-    resize: bool
-
-    def read(self, contents: list[dict[str, Any]], places: list[str]) -> list[bytes]:
-        """The plain bytes of (height, width, 3) of each image {bytes, path}.
-
-        Args:
-            contents: encoded images.
-            places: what to call each in an error.
-
-        Raises:
-            ValueError: an image cannot be read, or has another size and is not to be resized; the message names it.
-        """
-        images = [self._open(content, place) for content, place in zip(contents, places, strict=True)]
-        return [pixels.tobytes() for pixels in pixels_of(self.to_size, images)]
-
-    def _open(self, content: dict[str, Any], place: str) -> Image.Image:
-        content = read_content(content, place)
-        name = place if content["path"] == place else f"{place} ({content['path']})"
-        image = open_image(content["bytes"], name)
-        height, width = self.size
-        if not self.resize and image.size != (width, height):
-            raise ValueError(
-                f"{name} has {image.size[0]}x{image.size[1]} pixels, the first training image {width}x{height}. To bring "
-                "all to one size, type --image_size N."
-            )
-        return image
 
 
 def build_processor(size: Size, normalization: Normalization | None = None) -> ViTImageProcessorPil:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from datasets.fingerprint import Hasher
 
 from nlp_mixup.data import Hashes, digest, row_hash
-from nlp_mixup.vision.data.images import open_image, read_content
+from nlp_mixup.vision.data.decoding import open_image, read_content
 
 
 def image_hashes(table: pa.Table, name: str) -> Hashes:

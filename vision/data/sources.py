@@ -1,6 +1,6 @@
 """Where the images of a data set are: folders of classes, parquet files, a Hub data set or scikit-learn's digits.
 
-Every split becomes a table of encoded images, {bytes, path}, and labels; a file of a folder is not read before it is decoded.
+A folder becomes a table of its files and the names of their classes; a file is not read before it is decoded.
 """
 
 from __future__ import annotations
@@ -9,38 +9,16 @@ import io
 from pathlib import Path
 from typing import Any
 
-import datasets
 import numpy as np
 import pyarrow as pa
 from PIL import Image
 
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data import (
-    HELD_OUT,
-    NOISE,
-    PLACE,
-    SPLIT_NAMES,
-    UNIFORM,
-    Rows,
-    check_columns,
-    check_labels,
-    choose_rows,
-    complete,
-    drop_blank,
-    find_sources,
-    is_hidden,
-    labelled,
-    named_sets,
-    named_splits,
-    open_parquet,
-    shorten,
-    stratified_rows,
-    with_places,
-)
+from nlp_mixup.data import PLACE, SPLIT_NAMES, Rows, find_sources, is_hidden, named_splits, shorten, stratified_rows
+from nlp_mixup.vision.data.decoding import CONTENT
 
 DIGITS = "sklearn-digits"
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-CONTENT = pa.struct({"bytes": pa.binary(), "path": pa.string()})
 
 
 def image_sources(args: DataArguments, *, held_out: bool = False) -> dict[str, Any]:
@@ -127,76 +105,3 @@ def _digits(seed: int) -> dict[str, Rows]:
     }
     table = table.append_column(PLACE, pa.array([content["path"] for content in contents]))
     return {split: Rows(table.take(chosen), f"{DIGITS} ({split})", None) for split, chosen in rows.items()}
-
-
-def read_split(source: Any, split: str, args: DataArguments) -> Rows:
-    if isinstance(source, Rows):
-        return source
-    name = str(source) if isinstance(source, Path) else f"{args.dataset_name} ({split})"
-    if isinstance(source, Path):
-        if source.suffix.lower() != ".parquet":
-            raise ValueError(f"{name}: images are read from .parquet files or folders, train/CLASS/NAME.png.")
-        parquet = open_parquet(source)
-        there, features = parquet.schema_arrow.names, datasets.Features.from_arrow_schema(parquet.schema_arrow)
-    else:
-        there, features = source.column_names, source.features
-    check_columns(name, there, {"image": args.image_column, "label": args.label_column})
-    columns = [args.image_column, args.label_column]
-    table = with_places(
-        parquet.read(columns) if isinstance(source, Path) else source.select_columns(columns).with_format("arrow")[:], 1
-    )
-    if len(table) == 0:
-        raise ValueError(f"{name} has no rows: every split that is given needs some. Check the file.")
-    if args.drop_blank:
-        table = drop_blank(table, columns, name)
-    where, feature = f"{name}: column {args.label_column!r}", features.get(args.label_column)
-    labels = check_labels(complete(table[args.label_column], where, 1), feature, where, 1)
-    images = _contents(table[args.image_column], f"{name}: column {args.image_column!r}")
-    names = feature.names if isinstance(feature, datasets.ClassLabel) else None
-    return labelled(Rows(pa.table({"image": images, "label": labels, PLACE: table[PLACE]}), name, names), split)
-
-
-def _contents(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
-    """Images as {bytes, path}; an error for what is none."""
-    column = complete(column, where, 1)
-    if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-        return pa.chunked_array([[{"bytes": content, "path": None} for content in column.to_pylist()]], CONTENT)
-    fields = {field.name for field in column.type} if pa.types.is_struct(column.type) else set()
-    if not {"bytes", "path"} <= fields:
-        raise ValueError(
-            f"{where} holds {column.type}, accepted are images: the bytes of files, as the Image feature of `datasets` "
-            "stores them. Type --image_column NAME."
-        )
-    return pa.chunked_array([[{"bytes": row["bytes"], "path": row["path"]} for row in column.to_pylist()]], CONTENT)
-
-
-def load_ood_tables(args: DataArguments) -> dict[str, pa.Table]:
-    """The images that ``ood_files`` names, encoded, without labels.
-
-    Raises:
-        FileNotFoundError: there is no such file or folder.
-        ValueError: an entry is not NAME=PATH or NAME=FILE:COLUMN=VALUE, or a name is taken.
-    """
-    tables: dict[str, pa.Table] = {}
-    for name, place, where in named_sets(args.ood_files or [], (NOISE, UNIFORM, HELD_OUT)):
-        path = Path(place).expanduser()
-        if path.is_dir() and where is not None:
-            raise ValueError(
-                f"ood_files: {place} is a folder, whose images have no column {where[0]!r}. Name a folder in it."
-            )
-        if path.is_dir():
-            files = image_files(path)
-            if not files:
-                raise ValueError(f"ood_files: {path} holds no images ({', '.join(EXTENSIONS)}).")
-            images = pa.chunked_array([[{"bytes": None, "path": str(file)} for file in files]], CONTENT)
-        elif path.is_file():
-            table = open_parquet(path).read()
-            check_columns(str(path), table.column_names, {"image": args.image_column})
-            table = choose_rows(table, str(path), where)
-            images = _contents(table[args.image_column], f"{path}: column {args.image_column!r}")
-        else:
-            raise FileNotFoundError(f"ood_files: there is no file or folder {place}.")
-        limit = args.max_eval_samples or len(images)
-        chosen = np.random.RandomState(args.data_split_seed).permutation(len(images))[:limit]
-        tables[name] = pa.table({"image": images}).take(np.sort(chosen))
-    return tables

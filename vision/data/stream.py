@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from nlp_mixup.arguments import DataArguments, MixupTrainingArguments
 from nlp_mixup.data import SPLIT_NAMES, UNLABELLED, DataError, class_order, find_sources
-from nlp_mixup.vision.data.images import PixelTransform
-from nlp_mixup.vision.data.processing import ImageReader
-from nlp_mixup.vision.data.sources import CONTENT
+from nlp_mixup.vision.data.decoding import CONTENT
+from nlp_mixup.vision.data.normalization import PixelTransform
+from nlp_mixup.vision.data.pixels import ImageReader
 
 logger = logging.getLogger(__name__)
 
