@@ -6,6 +6,7 @@ a pipeline would clip, such as 16 bits of grey, is refused.
 
 import io
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -90,3 +91,18 @@ def read_content(content: dict[str, Any], where: str) -> dict[str, Any]:
             raise ValueError(f"{where}: there is no image file {path}.")
         data = Path(path).read_bytes()
     return {"bytes": data, "path": path or where}
+
+
+def read_contents(table: pa.Table, name: str) -> Iterator[dict[str, Any]]:
+    """Column ``image`` of a split, `read_content` of each; `name` is what to call the split in an error."""
+    for row, content in enumerate(table["image"].to_pylist(), 1):
+        yield read_content(content, f"{name}, row {row}")
+
+
+def called(content: dict[str, Any], place: str) -> str:
+    """What to call an image in an error: its place, and its file where it has one.
+
+    >>> called({"bytes": b"", "path": "ant/1.png"}, "train, row 1")
+    'train, row 1 (ant/1.png)'
+    """
+    return place if content["path"] == place else f"{place} ({content['path']})"

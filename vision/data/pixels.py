@@ -18,7 +18,7 @@ from datasets.fingerprint import Hasher
 from PIL import Image
 
 from nlp_mixup.data import digest
-from nlp_mixup.vision.data.decoding import open_image, read_content
+from nlp_mixup.vision.data.decoding import called, open_image, read_content, read_contents
 from nlp_mixup.vision.data.normalization import Size
 from nlp_mixup.vision.data.processing import pixels_of
 
@@ -54,7 +54,7 @@ class ImageReader:
 
     def _open(self, content: dict[str, Any], place: str) -> Image.Image:
         content = read_content(content, place)
-        name = place if content["path"] == place else f"{place} ({content['path']})"
+        name = called(content, place)
         image = open_image(content["bytes"], name)
         height, width = self.size
         if not self.resize and image.size != (width, height):
@@ -80,10 +80,7 @@ def decode_table(table: pa.Table, split: str, label_names: list[str] | None, rea
     Raises:
         ValueError: an image cannot be read, or has another size; the message names the file.
     """
-    contents = [
-        read_content(content, f"{split}, row {row}") for row, content in enumerate(table["image"].to_pylist(), 1)
-    ]
-    columns: dict[str, Any] = {"image": pa.array(contents, table["image"].type)}
+    columns: dict[str, Any] = {"image": pa.array(read_contents(table, split), table["image"].type)}
     features = {"pixel_values": datasets.Value("binary")}
     if label_names is not None:
         columns["labels"] = table["label"]

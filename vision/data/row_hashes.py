@@ -13,7 +13,7 @@ import pyarrow as pa
 from datasets.fingerprint import Hasher
 
 from nlp_mixup.data import Hashes, digest, row_hash
-from nlp_mixup.vision.data.decoding import open_image, read_content
+from nlp_mixup.vision.data.decoding import called, open_image, read_contents
 
 
 def image_hashes(table: pa.Table, name: str) -> Hashes:
@@ -26,10 +26,7 @@ def image_hashes(table: pa.Table, name: str) -> Hashes:
     Raises:
         ValueError: an image cannot be read; the message names it.
     """
-    contents = [
-        read_content(content, f"{name}, row {row}") for row, content in enumerate(table["image"].to_pylist(), 1)
-    ]
-    encoded = datasets.Dataset(pa.table({"image": pa.array(contents, table["image"].type)}))
+    encoded = datasets.Dataset(pa.table({"image": pa.array(read_contents(table, name), table["image"].type)}))
     key = Hasher.hash(["row hashes", digest(encoded), PIL.__version__])
     hashed = encoded.map(
         partial(_hash, name=name),
@@ -47,16 +44,12 @@ def image_hashes(table: pa.Table, name: str) -> Hashes:
 
 def file_hashes(table: pa.Table, name: str) -> Hashes:
     """(n,) hashes of the files' bytes: what `image_hashes` gives, without decoding, for equal files alone."""
-    contents = (
-        read_content(content, f"{name}, row {row}") for row, content in enumerate(table["image"].to_pylist(), 1)
-    )
-    return np.array([row_hash(content["bytes"]) for content in contents], np.uint64)
+    return np.array([row_hash(content["bytes"]) for content in read_contents(table, name)], np.uint64)
 
 
 def _hash(rows: dict[str, Any], indices: list[int], name: str) -> dict[str, Any]:
     hashes = []
     for content, row in zip(rows["image"], indices, strict=True):
-        place = f"{name}, row {row + 1}"
-        image = open_image(content["bytes"], place if content["path"] == place else f"{place} ({content['path']})")
+        image = open_image(content["bytes"], called(content, f"{name}, row {row + 1}"))
         hashes.append(row_hash(repr(image.size).encode(), image.tobytes()))
     return {"hash": np.array(hashes, np.uint64).view(np.int64)}  # Arrow takes Python's integers for signed ones
