@@ -1,7 +1,9 @@
 """A finished run or a trained model -> its folder on the Hub: weights with the temperature inside, and the card."""
 
-from nlp_mixup.release.card import DEFAULTS, SHOWN_SETTINGS
-from nlp_mixup.release.push import RELEASE, check_replaceable, prepare_metrics, prepare_model, prepare_run, upload
+from nlp_mixup.release.save import RELEASE, check_replaceable, prepare_model, prepare_run
+from nlp_mixup.release.spaces import prepare_metrics
+from nlp_mixup.release.training_section import DEFAULTS, SHOWN_SETTINGS
+from nlp_mixup.release.uploading import upload
 
 __all__ = [
     "DEFAULTS",

@@ -89,7 +89,7 @@ class PushMixin(_Base):
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             raise ValueError(
                 "The weights are spread over several processes, where no temperature can be folded in. Save them with "
-                "trainer.save_model(), load them in one process, and push with nlp_mixup.release.push.prepare_model and upload."
+                "trainer.save_model(), load them in one process, and push with nlp_mixup.release.prepare_model and upload."
             )
         folder = Path(str(self.args.output_dir)) / RELEASE
         check_replaceable(folder)

@@ -23,7 +23,7 @@ from nlp_mixup.data.row_checks import HASH, TRAINED, facts_of, judged_rows, npy,
 from nlp_mixup.data.splits import stratified_rows
 from nlp_mixup.data.texts import load_text_data
 from nlp_mixup.doctor import DoctorArguments, evaluate
-from nlp_mixup.release.push import prepare_run
+from nlp_mixup.release.save import prepare_run
 
 HOSTILE = "<img src=x onerror=alert(1)>|[a](b)"
 

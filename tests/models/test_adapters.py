@@ -22,7 +22,7 @@ from nlp_mixup.models import build_word_tokenizer
 from nlp_mixup.models.adapters import drawn_at_random, load_adapted, merge_adapters, model_below
 from nlp_mixup.models.loading import load_tokenizer
 from nlp_mixup.models.lora import add_lora
-from nlp_mixup.release.push import prepare_run
+from nlp_mixup.release.save import prepare_run
 
 peft = pytest.importorskip("peft", reason="needs peft: pip install 'nlp-mixup[combinations]'")
 NAMES = ["bad", "good", "so-so"]

@@ -23,7 +23,7 @@ from nlp_mixup.calibration import softmax
 from nlp_mixup.doctor import DoctorArguments, evaluate
 from nlp_mixup.models import build_word_tokenizer
 from nlp_mixup.models.lengths import limit_length, max_positions
-from nlp_mixup.release.push import prepare_run
+from nlp_mixup.release.save import prepare_run
 
 
 @pytest.fixture(autouse=True)

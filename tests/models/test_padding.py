@@ -18,7 +18,7 @@ from nlp_mixup.doctor import DoctorArguments, evaluate
 from nlp_mixup.models import build_word_tokenizer
 from nlp_mixup.models.made_up import made_up_rows
 from nlp_mixup.models.padding import check_padding, padding_error, settle_padding
-from nlp_mixup.release.push import prepare_run
+from nlp_mixup.release.save import prepare_run
 
 WORDS = [f"word{number}" for number in range(40)]
 RIGHT_ALONE = {  # exact with padding on the right, wrong on the left

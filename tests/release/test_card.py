@@ -36,8 +36,12 @@ from nlp_mixup.calibration import Temperature, decision_line, difference_interva
 from nlp_mixup.data.sources import DEMO
 from nlp_mixup.models.fold import folded
 from nlp_mixup.models.loading import MINILM, TEXT_CNN
-from nlp_mixup.release.card import Released, decide, decisions_of, inert, model_card, plain
-from nlp_mixup.release.push import prepare_metrics, prepare_model, prepare_run
+from nlp_mixup.release.card import model_card
+from nlp_mixup.release.decisions import decide, decisions_of
+from nlp_mixup.release.foreign_text import inert, plain
+from nlp_mixup.release.released import Released
+from nlp_mixup.release.save import prepare_model, prepare_run
+from nlp_mixup.release.spaces import prepare_metrics
 from nlp_mixup.runs.probe import probe_of, write_probe
 from nlp_mixup.runs.public_record import read_record, scored_record
 from nlp_mixup.runs.public_settings import BUILT_IN, public_settings

@@ -504,7 +504,7 @@ def test_the_trainer_pushes_the_same_release_and_keeps_its_weights(server, autho
 def test_training_on_from_a_folded_model_warns_and_forgets_the_temperature(author):
     code = (
         "from transformers import AutoModelForSequenceClassification\n"
-        "from nlp_mixup.release.push import prepare_model\n"
+        "from nlp_mixup.release import prepare_model\n"
         "folded = AutoModelForSequenceClassification.from_pretrained('me/trained')\n"
         "had = folded.config.calibration is not None\n"
         "trainer = MixupTrainer(model=folded, args=training_arguments('on', max_steps=1), train_dataset=tiny_dataset(),"

@@ -14,7 +14,8 @@ from nlp_mixup import MixupTrainer, cli
 from nlp_mixup.calibration import Temperature
 from nlp_mixup.models.fold import fold_temperature
 from nlp_mixup.models.logits import plain_logits
-from nlp_mixup.release.push import prepare_model, prepare_run, upload
+from nlp_mixup.release.save import prepare_model, prepare_run
+from nlp_mixup.release.uploading import upload
 from nlp_mixup.runs.probe import FILE, Probe, check_same_model, chosen_rows, probe_of, read_probe, write_probe
 from nlp_mixup.runs.public_record import scored_record
 
@@ -138,7 +139,7 @@ def test_what_is_uploaded_is_this_list_and_neither_probe_rows_nor_hashes(tmp_pat
     plan = prepare_run(tmp_path / "run", "me/listed")
     assert set(plan.files) == UPLOADED
     sent = []
-    monkeypatch.setattr("nlp_mixup.release.push.HfApi", lambda token: _Api(sent))
+    monkeypatch.setattr("nlp_mixup.release.uploading.HfApi", lambda token: _Api(sent))
     upload(plan, token="hf_x")
     assert {operation.path_in_repo for operation in sent} == UPLOADED
     assert not [name for name in plan.files if "probe" in name or "hash" in name]

@@ -1,8 +1,4 @@
-"""Publishing on the Hub: a finished run as a calibrated model with its card, and the two metrics as Spaces.
-
-The token comes from the environment (HF_TOKEN) or from ``hf auth login``; it goes into requests and nowhere else. One
-commit holds exactly the files that were listed.
-"""
+"""What a finished run or a trainer publishes, written into a folder, loaded back and compared before it is said to be ready."""
 
 from __future__ import annotations
 
@@ -11,43 +7,31 @@ import copy
 import json
 import re
 import shutil
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import transformers
-from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_token
-from huggingface_hub.errors import HfHubHTTPError, HTTPError
-from huggingface_hub.utils import validate_repo_id
-from safetensors import SafetensorError
 from transformers import (
-    AutoConfig,
-    AutoImageProcessor,
-    AutoModelForImageClassification,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
     PreTrainedModel,
 )
 
 from nlp_mixup.advice import disagreement_line, ece_is_blind, fold_words, run_disagreement
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.calibration.folding import FoldDecision, decide_fold
-from nlp_mixup.metrics import METRICS, metric_path
 from nlp_mixup.models import (
     check_padding,
     drawn_at_random,
     folded,
-    is_adapted,
     limit_length,
-    load_adapted,
     merge_adapters,
     probe_batch,
 )
-from nlp_mixup.release.card import Released, model_card, reliability_png
+from nlp_mixup.release.card import model_card, reliability_png
+from nlp_mixup.release.loading import is_image_class, load_classifier, remote_code_of
+from nlp_mixup.release.released import Released
+from nlp_mixup.release.uploading import Upload, check_repo_id
 from nlp_mixup.runs import (
-    HUB_ID,
     Probe,
     RunRecord,
     check_same_model,
@@ -60,40 +44,6 @@ from nlp_mixup.runs import (
 
 RELEASE = "release"  # folder of a run in which lies what it publishes
 MARKER = ".nlp-mixup-release"  # stays at home; without it a folder is somebody's own
-ATTEMPTS, FIRST_WAIT = 3, 1.0
-TRANSIENT = {408, 425, 429, 500, 502, 503, 504}
-Result = TypeVar("Result")
-
-
-class UploadError(OSError):
-    """An upload that did not finish, in one line that says how to go on."""
-
-
-@dataclass(frozen=True)
-class Upload:
-    """Files for one repository, by the names they will have there.
-
-    Args:
-        repo_id: ``owner/name``.
-        repo_type: ``model`` or ``space``.
-        files: name in the repository -> local file.
-        note: what a user should know of them, in one line.
-    """
-
-    repo_id: str
-    repo_type: str
-    files: dict[str, Path]
-    note: str = ""
-
-    def __str__(self) -> str:
-        """One line per file, with its size."""
-        sizes = {name: f"{path.stat().st_size:,}" for name, path in sorted(self.files.items())}
-        width = max(map(len, sizes.values()))
-        lines = [
-            f"{self.repo_type} {self.repo_id}:",
-            *(f"  {size:>{width}} bytes  {name}" for name, size in sizes.items()),
-        ]
-        return "\n".join([*lines, *([self.note] if self.note else [])])
 
 
 def prepare_run(run_folder: Path, repo_id: str, *, revision: str | None = None, fold: str = "auto") -> Upload:
@@ -198,7 +148,7 @@ def prepare_model(
         )
     decision = decide_fold(record.temperature, record.logits.get("validation"), record.logits.get("test"), fold=fold)
     architecture = type(model).__name__
-    is_image = _reads_images(architecture) or model.main_input_name == "pixel_values"
+    is_image = is_image_class(architecture) or model.main_input_name == "pixel_values"
     auto_class = "AutoModelForImageClassification" if is_image else "AutoModelForSequenceClassification"
     code_module = type(model).__module__ if type(model).__module__.startswith("nlp_mixup.") else None
     if code_module is not None:  # save_pretrained then adds the file of the class
@@ -229,7 +179,7 @@ def prepare_model(
         folded=is_folded,
         folding_note=note,
         base_model=_base_model(record, base_model),
-        remote_code=_remote_code(partial, auto_class),
+        remote_code=remote_code_of(partial, auto_class),
         code_module=code_module,
         revision=revision,
         language=language,
@@ -271,7 +221,9 @@ def _run_probe(run_folder: Path, record: RunRecord) -> Probe:
 
 def _compared(folder: Path, model: PreTrainedModel, known: Probe, temperature: float, auto_class: str) -> str:
     """Loads what was written, as those do who download it, and compares it with the model that was trained."""
-    own_code = _remote_code(folder, auto_class) is not None or type(model).__module__.startswith("transformers_modules")
+    own_code = remote_code_of(folder, auto_class) is not None or type(model).__module__.startswith(
+        "transformers_modules"
+    )
     loader: Any = getattr(transformers, auto_class)
     written, info = loader.from_pretrained(folder, output_loading_info=True, trust_remote_code=own_code or None)
     if missing := drawn_at_random(info):
@@ -301,164 +253,6 @@ def check_replaceable(folder: Path) -> None:
             f"{folder} holds files that are no earlier release, and a release would replace them. Move or rename it, then run "
             "the same command again."
         )
-
-
-def prepare_metrics(organisation: str) -> list[Upload]:
-    """The Spaces ``organisation/ece`` and ``organisation/oe``, for ``evaluate.load("organisation/ece")``.
-
-    Raises:
-        ValueError: the organisation is no name on the Hub.
-    """
-    uploads = []
-    for metric in METRICS:
-        repo_id = f"{organisation}/{metric}"
-        check_repo_id(repo_id)
-        root = Path(metric_path(metric))
-        paths = [path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
-        uploads.append(Upload(repo_id, "space", {path.relative_to(root).as_posix(): path for path in paths}))
-    return uploads
-
-
-def upload(
-    plan: Upload,
-    *,
-    private: bool | None = None,
-    revision: str | None = None,
-    token: str | None = None,
-    message: str = "",
-) -> CommitInfo:
-    """Makes the repository if it is not there, and commits the plan's files, all or none.
-
-    What a busy or broken server refuses for the moment is tried again; files that it has already are not sent twice.
-
-    Args:
-        plan: what to upload.
-        private: whether a new repository is private; an existing one stays as it is, and a public one is refused where a
-            private one is asked for.
-        revision: branch to commit to; made if it is not there.
-        token: instead of the environment's or the stored one.
-        message: of the commit.
-
-    Returns:
-        What the Hub says of the commit, its address among it.
-
-    Raises:
-        ValueError: there is no token, or it stands in one of the files, or the repository is public and may not be.
-        UploadError: the Hub refused, or could not be reached; no local file is changed.
-    """
-    token = token or get_token()
-    if token is None:
-        raise ValueError(
-            "There is no token for the Hub. Type: hf auth login, or set the environment variable HF_TOKEN."
-        )
-    _check_no_secret(plan, token)
-    api = HfApi(token=token)
-
-    def make_repository() -> None:
-        sdk = "gradio" if plan.repo_type == "space" else None
-        api.create_repo(plan.repo_id, repo_type=plan.repo_type, private=private, exist_ok=True, space_sdk=sdk)
-
-    def make_branch() -> None:
-        api.create_branch(plan.repo_id, repo_type=plan.repo_type, branch=str(revision), exist_ok=True)
-
-    def commit() -> CommitInfo:
-        operations = [CommitOperationAdd(name, str(path)) for name, path in sorted(plan.files.items())]
-        return api.create_commit(
-            plan.repo_id,
-            operations,
-            commit_message=message or "Upload by nlp-mixup push",
-            repo_type=plan.repo_type,
-            revision=revision,
-        )
-
-    def is_public() -> bool:
-        return not api.repo_info(plan.repo_id, repo_type=plan.repo_type).private
-
-    _with_retries(plan, make_repository)
-    if private and _with_retries(plan, is_public):
-        raise ValueError(
-            f"{plan.repo_id} is on the Hub already, and public: what is uploaded there can be read by anybody. Nothing was "
-            "uploaded. Make it private in its settings, choose another name, or push without private."
-        )
-    if revision is not None:
-        _with_retries(plan, make_branch)
-    return _with_retries(plan, commit)
-
-
-def check_repo_id(repo_id: str) -> None:
-    """Raises ValueError where a repository cannot be called so.
-
-    >>> check_repo_id("me/my-model")
-    """
-    if HUB_ID.fullmatch(repo_id) is None:
-        raise ValueError(f"REPO_ID must be owner/name, such as me/my-model, got {repo_id!r}.")
-    validate_repo_id(repo_id)
-
-
-def load_classifier(
-    folder: Path, label_names: Sequence[str], *, trust_remote_code: bool = False
-) -> tuple[PreTrainedModel, Any]:
-    """A saved text or image classifier, or adapters with the model below them, and its tokenizer or image processor.
-
-    Args:
-        folder: of save_pretrained.
-        label_names: of the classes, which saved adapters do not hold.
-        trust_remote_code: run code that the model below saved adapters brings with it.
-
-    Raises:
-        FileNotFoundError: adapters without the model below them.
-        ImportError: adapters without peft.
-        ValueError: it is no classifier, or its files are damaged.
-    """
-    # Their classes register themselves with the Auto classes.
-    import nlp_mixup.models
-    import nlp_mixup.vision.models  # noqa: F401
-
-    if is_adapted(folder):
-        with _loading(folder):
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-        adapted = load_adapted(folder, label_names, tokenizer=tokenizer, trust_remote_code=trust_remote_code)
-        return adapted, tokenizer
-    with _loading(folder):
-        architecture = (AutoConfig.from_pretrained(folder).architectures or ["no model"])[0]
-    auto_class: Any
-    auto_processor: Any
-    if _reads_images(architecture):
-        auto_class, auto_processor = AutoModelForImageClassification, AutoImageProcessor
-    elif "SequenceClassification" in architecture:
-        auto_class, auto_processor = AutoModelForSequenceClassification, AutoTokenizer
-    else:
-        raise ValueError(f"{folder} holds {architecture}, which is neither a text nor an image classifier.")
-    with _loading(folder):
-        model, info = auto_class.from_pretrained(folder, output_loading_info=True)
-        if missing := sorted(info["missing_keys"]):
-            raise ValueError(f"it has no weights for {', '.join(missing[:4])}, which would be random")
-        return model, auto_processor.from_pretrained(folder)
-
-
-@contextlib.contextmanager
-def _loading(folder: Path) -> Iterator[None]:
-    """Turns what is said of weights that cannot be loaded, often a page, into a line."""
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise ValueError(
-            f"{folder} cannot be loaded: {reason.rstrip('.')}. Copy its files once more from where they are whole, or train the "
-            "run again elsewhere, with --keep_models last."
-        ) from error
-
-
-def _reads_images(architecture: str) -> bool:
-    """Whether a class of models, whose name may end in WithTeacher or Learned, classifies images."""
-    return "ImageClassification" in architecture
-
-
-def _remote_code(folder: Path, auto_class: str) -> str | None:
-    """The file in a saved model's folder that holds its class, where transformers lacks it."""
-    name = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("auto_map", {}).get(auto_class)
-    file = f"{name.split('.')[0]}.py" if name else ""
-    return file if file and (folder / file).is_file() else None
 
 
 @contextlib.contextmanager
@@ -515,41 +309,3 @@ def _forget_folders(folder: Path) -> None:
         if isinstance(content, dict) and content.keys() & {"name_or_path", "_name_or_path"}:
             kept = {key: value for key, value in content.items() if key not in ("name_or_path", "_name_or_path")}
             path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _check_no_secret(plan: Upload, token: str) -> None:
-    for name, path in plan.files.items():
-        if path.suffix != ".safetensors" and token.encode() in path.read_bytes():
-            raise ValueError(f"{path} contains your token for the Hub. Nothing was uploaded; take it out of {name}.")
-
-
-def _with_retries(plan: Upload, action: Callable[[], Result]) -> Result:
-    attempt = 0
-    while True:
-        attempt += 1
-        try:
-            return action()
-        except (HTTPError, RuntimeError, OSError) as error:
-            # The transfer of a single file wraps the request's own error in a RuntimeError.
-            cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
-            status = cause.response.status_code if isinstance(cause, HfHubHTTPError) else None
-            if attempt == ATTEMPTS or not (status is None or status in TRANSIENT):
-                raise UploadError(_failure(plan, cause, status)) from error
-            time.sleep(FIRST_WAIT * 2 ** (attempt - 1))
-
-
-def _failure(plan: Upload, error: BaseException, status: int | None) -> str:
-    """One line: what happened, what it may be, that nothing is lost, how to go on."""
-    first_line = (str(error).splitlines() or [""])[0]
-    what = f"the server answered {status}" if status else f"{type(error).__name__}: {first_line}".removesuffix(": ")
-    advice = {
-        401: "The token is missing, expired or mistyped: hf auth login, or HF_TOKEN",
-        403: f"The token may not write to {plan.repo_id}: use one with write access",
-        404: f"There is no {plan.repo_id}, or the token may not see it",
-        **dict.fromkeys((409, 412), f"{plan.repo_id} is being changed by somebody else, or its name is taken"),
-        413: "A file is too large for the Hub",
-    }.get(status or 0, "The server may be busy, or the network down")
-    return (
-        f"The upload to {plan.repo_id} did not finish: {what}. {advice}. Every local file is as it was, and none is on the Hub; "
-        "a repository or branch that was just made for them stays there, empty. To go on, run the same command again."
-    )
