@@ -22,7 +22,7 @@ def launch(tmp_path_factory):
     """Runs all cases, and a streamed recipe, on two processes; gives the folder of what each rank recorded."""
     folder = tmp_path_factory.mktemp("two_image_processes")
     write_images(folder / "images")
-    script = Path(__file__).parents[1].joinpath("two_image_processes.py")
+    script = Path(__file__).parents[2].joinpath("two_image_processes.py")
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--rdzv_backend=c10d",
          "--rdzv_endpoint=localhost:0", str(script), str(folder)],
