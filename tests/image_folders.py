@@ -1,5 +1,7 @@
 """Generated images on disk: nothing of a published data set is in the repository."""
 
+import io
+
 import datasets
 import numpy as np
 from PIL import Image
@@ -32,3 +34,11 @@ def write_parquet(path, contents, labels, names=("ant", "bee")):
     rows = {"image": [{"bytes": content, "path": None} for content in contents], "label": labels}
     path.parent.mkdir(parents=True, exist_ok=True)
     datasets.Dataset.from_dict(rows, features=features).to_parquet(path)
+
+
+def encoded(pixels, **options):
+    """The content of a PNG file."""
+    file = io.BytesIO()
+    image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels, np.uint8))
+    image.save(file, format="png", **options)
+    return file.getvalue()

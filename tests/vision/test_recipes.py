@@ -13,11 +13,6 @@ RECIPES = [name for name in sorted(shipped_recipes()) if load_recipe(name).setti
 OWN_MODEL = ("cifar10-vgg16", "cifar10-resnet34", "fashion-mnist-resnet18", "imagenet-resnet50")
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-
-
 def test_the_image_recipes_are_these():
     assert {
         *("digits-quickstart", "cifar10-small-resnet", "cifar10-vgg16", "cifar10-resnet34", "cifar100-vgg16"),

@@ -17,15 +17,6 @@ from nlp_mixup.vision.data.images import load_image_data
 from nlp_mixup.vision.runs import prepare_images
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-    monkeypatch.setattr(
-        "datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0
-    )  # 5 seconds at the end of each parquet file
-    datasets.disable_progress_bars()
-
-
 def png(value):
     file = io.BytesIO()
     Image.new("RGB", (4, 4), (value, value, value)).save(file, format="png")

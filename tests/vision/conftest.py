@@ -1,0 +1,13 @@
+"""Every test decodes images into a folder of its own."""
+
+import datasets
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(
+        "datasets.config.SLEEP_TIME_ON_THREADS_SHUTDOWN", 0
+    )  # 5 seconds at the end of each parquet file
+    datasets.disable_progress_bars()
