@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 def test_every_test_that_a_table_names_is_there(page):
     named, file = [], None
     for line in (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines():
-        for of_file, test in re.findall(r"`(?:((?:\w+/)?test_\w+\.py))?(?:::)?(test_\w+)`", line):
+        for of_file, test in re.findall(r"`(?:((?:\w+/)*test_\w+\.py))?(?:::)?(test_\w+)`", line):
             file = of_file or (file if "checks" in page else "training/test_combinations.py")
             named.append((file, test))
     assert len(named) > 20

@@ -1,4 +1,4 @@
-"""Runs under a 2-process launch; writes what vision/test_two_processes.py compares with one process.
+"""Runs under a 2-process launch; writes what vision/training/test_two_processes.py compares with one process.
 
 python -m torch.distributed.run --nproc_per_node 2 tests/two_image_processes.py FOLDER
 """
