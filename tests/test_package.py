@@ -33,15 +33,7 @@ ARROWS = {
     "figures": {"calibration"},
     "metrics": {"calibration"},
     "models": {"arguments", "data", "calibration"},
-    "training": {
-        "arguments",
-        "mixing",
-        "models",
-        "calibration",
-        "data",
-        "runs",
-        "release",
-    },  # the last three: in `push_to_hub`
+    "training": {"arguments", "mixing", "models", "calibration", "release"},  # release: when `push_to_hub` is called
     "runs": {"arguments", "recipe", "files", "data", "models", "training", "calibration", "advice", "vision"},
     "reports": {"arguments", "files", "runs", "calibration", "advice", "figures"},
     "doctor": {"arguments", "recipe", "files", "data", "models", "calibration", "advice", "figures", "vision"},

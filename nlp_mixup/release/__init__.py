@@ -1,17 +1,16 @@
 """A finished run or a trained model -> its folder on the Hub: weights with the temperature inside, and the card."""
 
+from nlp_mixup.release.of_trainer import prepare_trainer
 from nlp_mixup.release.save import RELEASE, check_replaceable, prepare_model, prepare_run
 from nlp_mixup.release.spaces import prepare_metrics
-from nlp_mixup.release.training_section import DEFAULTS, SHOWN_SETTINGS
 from nlp_mixup.release.uploading import upload
 
 __all__ = [
-    "DEFAULTS",
     "RELEASE",
-    "SHOWN_SETTINGS",
     "check_replaceable",
     "prepare_metrics",
     "prepare_model",
     "prepare_run",
+    "prepare_trainer",
     "upload",
 ]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
-from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from datasets import Dataset
 from huggingface_hub import CommitInfo, HfApi
 from transformers import Trainer
 from transformers.utils import logging
@@ -16,15 +13,11 @@ from transformers.utils import logging
 from nlp_mixup.training.watch import first_batch
 
 if TYPE_CHECKING:
-    from nlp_mixup.runs import RunRecord
-
     _Base = Trainer
 else:
     _Base = object
 
 logger = logging.get_logger(__name__)
-
-SAME_LOGITS = 1e-3  # of the largest: how far one model's logits may differ between two runs over the same rows
 
 
 class PushMixin(_Base):
@@ -82,39 +75,21 @@ class PushMixin(_Base):
                 another model than this one.
             UploadError: the upload did not finish; the message says how to go on.
         """
-        from nlp_mixup.models import merge_adapters, probe_batch
-        from nlp_mixup.release import RELEASE, check_replaceable, prepare_model, upload
-        from nlp_mixup.runs import probe_of
+        from nlp_mixup.release import RELEASE, check_replaceable, prepare_trainer, upload
 
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
             raise ValueError(
                 "The weights are spread over several processes, where no temperature can be folded in. Save them with "
                 "trainer.save_model(), load them in one process, and push with nlp_mixup.release.prepare_model and upload."
             )
-        folder = Path(str(self.args.output_dir)) / RELEASE
-        check_replaceable(folder)
+        check_replaceable(Path(str(self.args.output_dir)) / RELEASE)
         self.callback_handler.on_push_begin(self.args, self.state, self.control)
         if self.hub_model_id is None:
             self.init_hf_repo(token=token, private=private)
-        record, probe = self._run_record(), self._probe()
-        if not self.is_world_process_zero():
-            return None
-        model: Any = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
-        probe = probe or probe_batch(model, self.processing_class)
-        known = probe_of(model, probe, "held-out rows" if self._held_out() is not None else "probe rows")
-        if getattr(model, "peft_config", None):
-            logger.warning(
-                "The adapters are merged into the weights to be published; this trainer cannot train them on."
-            )
-            model = self.model = self.model_wrapped = merge_adapters(model)
-        plan = prepare_model(
-            model,
-            self.processing_class,
-            record,
-            folder,
-            str(self.hub_model_id),
-            probe=probe,
-            known=known,
+        plan = prepare_trainer(
+            self,
+            self._held_out(),
+            self._probe,
             fold=fold,
             revision=revision or self.args.hub_revision,
             base_model=finetuned_from,
@@ -124,6 +99,8 @@ class PushMixin(_Base):
             license=license,
             tags=[tags] if isinstance(tags, str) else tags or [],
         )
+        if plan is None:
+            return None
         logger.info(str(plan))
         settings: dict[str, Any] = {
             "private": self.args.hub_private_repo if private is None else private,
@@ -140,74 +117,6 @@ class PushMixin(_Base):
             "the model when training has ended."
         )
 
-    def _run_record(self) -> RunRecord:
-        """What the run in output_dir stored of this model, or the scores of `eval_dataset`, on every process."""
-        from nlp_mixup.release import DEFAULTS, SHOWN_SETTINGS
-        from nlp_mixup.runs import scored_record
-
-        logits, labels = self._evaluation_logits()
-        stored = self._stored_record(logits, labels)
-        if stored is not None:
-            return stored
-        model: Any = self.model
-        config = model.config
-        settings = {"model_name_or_path": config._name_or_path} if config._name_or_path else {}
-        settings["mixup_alpha"] = getattr(self.args, "mixup_alpha", 0.0)
-        for name in SHOWN_SETTINGS:
-            value = getattr(self.args, name, DEFAULTS.get(name))
-            value = value.value if isinstance(value, Enum) else value
-            if value != DEFAULTS.get(name):
-                settings[name] = value
-        return scored_record(
-            logits,
-            labels,
-            label_names=[config.id2label[index] for index in range(config.num_labels)],
-            settings=settings,
-            arm="mixup" if settings["mixup_alpha"] > 0 else "no_mixup",
-            seed=self.args.seed,
-            trained_on=self._trained_on(),
-        )
-
-    def _trained_on(self) -> dict[str, dict[str, Any]]:
-        """How many of the evaluation rows are training rows too, told by their tokens; of other inputs that is not known."""
-        from nlp_mixup.data import Facts, row_hash, trained_rows_of
-
-        hashes = []
-        for rows in (self.train_dataset, self._held_out()):
-            if not isinstance(rows, Dataset) or "input_ids" not in rows.column_names:
-                return {}
-            ids = rows.select_columns(["input_ids"]).with_format(None)["input_ids"]
-            hashes.append(np.array([row_hash(np.asarray(row, np.int64).tobytes()) for row in ids], np.uint64))
-        trained, judged = hashes
-        places = [f"row {row}" for row in range(1, len(judged) + 1)]
-        found = trained_rows_of("validation", Facts(judged, np.zeros(len(judged), np.int64), places, []), trained, None)
-        return {"validation": found} if found else {}
-
-    def _stored_record(self, logits: Any, labels: Any) -> RunRecord | None:
-        """The record in output_dir, if its validation predictions are those of this model."""
-        from nlp_mixup.runs import read_record
-
-        folder = Path(str(self.args.output_dir))
-        if not (folder / "metrics.json").is_file():
-            return None
-        try:
-            record = read_record(folder)
-        except (ValueError, OSError) as error:
-            logger.warning(f"What a run stored in {folder} is not published: {error}")
-            return None
-        if "validation" in record.logits and logits is not None:
-            stored_logits, stored_labels = record.logits["validation"]
-            if stored_logits.shape == logits.shape and np.array_equal(stored_labels, labels):
-                # Batches of another size round otherwise, by less than any training changes.
-                allowed = SAME_LOGITS * np.abs(stored_logits).max()
-                if np.abs(stored_logits - logits).max() <= allowed:
-                    return record
-        logger.warning(
-            f"The numbers that a run stored in {folder} are not published: they are not those of this model on eval_dataset, "
-            "from which the card is made instead."
-        )
-        return None
-
     def _held_out(self) -> Any:
         """The evaluation rows; of several sets the first."""
         dataset: Any = self.eval_dataset
@@ -220,18 +129,6 @@ class PushMixin(_Base):
             return None
         batch = self._prepare_inputs(first_batch(self, dataset))
         return {name: value for name, value in batch.items() if name not in ("labels", "label")}
-
-    def _evaluation_logits(self) -> tuple[Any, Any]:
-        dataset = self._held_out()
-        if dataset is None:
-            return None, None
-        output = self.predict(dataset)
-        logits = output.predictions[0] if isinstance(output.predictions, tuple) else output.predictions
-        labels, model = output.label_ids, cast(Any, self.model)
-        if labels is None or np.ndim(logits) != 2 or logits.shape[1] != model.config.num_labels:
-            return None, None
-        known = np.asarray(labels) != -100
-        return logits[known], np.asarray(labels)[known]
 
 
 def _first(names: str | list[str] | None) -> str | None:

@@ -39,6 +39,7 @@ from nlp_mixup.models.loading import MINILM, TEXT_CNN
 from nlp_mixup.release.card import model_card
 from nlp_mixup.release.decisions import decide, decisions_of
 from nlp_mixup.release.foreign_text import inert, plain
+from nlp_mixup.release.of_trainer import record_of
 from nlp_mixup.release.released import Released
 from nlp_mixup.release.save import prepare_model, prepare_run
 from nlp_mixup.release.spaces import prepare_metrics
@@ -445,7 +446,7 @@ def test_a_trainer_publishes_the_numbers_stored_beside_it_only_if_they_are_its_m
         tmp_path, "mixup", 0, {"validation": (logits, predicted.label_ids), "test": (logits, predicted.label_ids)}
     )
     trainer.args.output_dir = str(tmp_path / "mixup" / "seed-0")
-    record = trainer._run_record()
+    record = record_of(trainer, trainer.eval_dataset)
     assert set(record.logits) == ({"validation", "test"} if is_same_model else {"validation"})
     assert np.array_equal(record.logits["validation"][0], predicted.predictions)
 
@@ -465,14 +466,14 @@ def test_a_trainer_that_is_judged_by_its_training_rows_publishes_that(tmp_path):
             model=tiny_model("bert"), args=training_arguments(tmp_path / str(number)), data_collator=PadCollator(),
             train_dataset=train, eval_dataset=judged,
         )  # fmt: skip
-        text = str(model_card(trainer._run_record(), replace(RELEASED, folded=False)))
+        text = str(model_card(record_of(trainer, trainer.eval_dataset), replace(RELEASED, folded=False)))
         assert (told in text) if told else ("rows were trained on" not in text)
 
 
 def test_a_metrics_json_of_somebody_else_does_not_stop_a_trainer_from_publishing(tmp_path):
     (tmp_path / "metrics.json").write_text('{"accuracy": 0.9}')
     trainer = MixupTrainer(model=tiny_model("bert"), args=training_arguments(tmp_path), data_collator=PadCollator())
-    assert trainer._run_record().logits == {}
+    assert record_of(trainer, trainer.eval_dataset).logits == {}
 
 
 def test_what_the_package_brings_itself_is_no_id_of_the_hub():
