@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -168,11 +167,11 @@ def test_errors_leave_the_metric_usable(metric, name):
         metric.compute(predictions=[], references=[])
 
 
-def test_two_hundred_thousand_rows_take_no_arrow_route(metric):
+def test_two_hundred_thousand_rows_take_no_arrow_route(name, metric, monkeypatch):
+    """Which takes seconds for them; the benchmark prints the numbers of both."""
+    monkeypatch.setattr("evaluate.module.ArrowWriter", None)
     probs, labels = case(n=200_000, k=10, dtype=np.float32)
-    start = time.perf_counter()
-    metric.compute(predictions=probs, references=labels)
-    assert time.perf_counter() - start < 2.0  # the stock route takes 5; the benchmark prints the real number
+    assert metric.compute(predictions=probs, references=labels) == {name: pytest.approx(FORMULAS[name](probs, labels))}
 
 
 def _one_process(path, cache, process_id, probs, labels, queue):
@@ -195,9 +194,9 @@ def test_two_processes_pool_their_rows_on_the_first(tmp_path, columns):
     ]
     for worker in workers:
         worker.start()
-    results = dict(queue.get(timeout=60) for _ in workers)
+    results = dict(queue.get() for _ in workers)
     for worker in workers:
-        worker.join(timeout=60)
+        worker.join()
     assert results[1] is None
     assert results[0] == {"ece": pytest.approx(expected_calibration_error(probs, labels, n_bins=10), abs=1e-14)}
 

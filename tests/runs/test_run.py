@@ -156,10 +156,8 @@ def test_a_killed_run_resumes_to_the_same_numbers(recipe, tmp_path):
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     run = tmp_path / "cut" / "mixup" / "seed-0"
-    deadline = time.monotonic() + 120
     while last_complete_checkpoint(run) is None:
         assert process.poll() is None, "the run ended before it could be killed"
-        assert time.monotonic() < deadline
         time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()

@@ -4,7 +4,6 @@ import contextlib
 import io
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from conftest import TINY
+from launches import run_launch
 from text_files import write_csv
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
@@ -45,14 +45,14 @@ def runs(tmp_path_factory):
         patch.setattr("datasets.config.HF_DATASETS_CACHE", folder / "cache")
         cli.main([*command, "one", "--per_device_train_batch_size", "16"])
         printed["one"] = said.getvalue()
-    done = subprocess.run(
+    done = run_launch(
         [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config), "-m", "nlp_mixup",
          *command, "two", "--per_device_train_batch_size", "8"],
         env=os.environ | {
             "OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(folder / "cache"), "COLUMNS": "160",
             "PYTHONPATH": os.pathsep.join([os.path.dirname(os.path.dirname(cli.__file__)), os.environ.get("PYTHONPATH", "")]),
         },
-        cwd=folder, capture_output=True, text=True, timeout=180,
+        cwd=folder,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     printed["two"] = done.stdout

@@ -1,13 +1,13 @@
 """Two gloo processes give the gradient, the loss and the scores of one. One launch serves all tests here."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import PadCollator, tiny_dataset, tiny_model, training_arguments
+from launches import run_launch
 from recorded_training import gradient_of, replay, train
 from two_processes import CASES, partly_labelled
 
@@ -20,12 +20,11 @@ def launch(tmp_path_factory):
     """Runs all cases on two processes; gives name -> what each rank recorded."""
     folder = tmp_path_factory.mktemp("two_processes")
     script = Path(__file__).parents[1].joinpath("two_processes.py")
-    done = subprocess.run(
+    done = run_launch(
         [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--rdzv_backend=c10d",
          "--rdzv_endpoint=localhost:0", str(script), str(folder)],
         env=os.environ
         | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join([str(script.parent), os.environ.get("PYTHONPATH", "")])},
-        capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return lambda name: [torch.load(folder / f"{name}-{rank}.pt", weights_only=True) for rank in range(2)]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from image_folders import write_images
+from launches import run_launch
 from tiny_image_models import replay_images, tiny_image_classifier
 from two_image_processes import CASES
 
@@ -23,13 +23,12 @@ def launch(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two_image_processes")
     write_images(folder / "images")
     script = Path(__file__).parents[2].joinpath("two_image_processes.py")
-    done = subprocess.run(
+    done = run_launch(
         [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", "--rdzv_backend=c10d",
          "--rdzv_endpoint=localhost:0", str(script), str(folder)],
         env=os.environ
         | {"OMP_NUM_THREADS": "1", "HF_DATASETS_CACHE": str(folder / "cache"),
            "PYTHONPATH": os.pathsep.join([str(script.parent), os.environ.get("PYTHONPATH", "")])},
-        capture_output=True, text=True, timeout=150,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     return folder, done.stdout
