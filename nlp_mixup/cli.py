@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nlp_mixup import __version__
+from nlp_mixup.arguments import check_demo
 
 FIELDS_HINT = "Any field of the recipe can follow as --field value; nlp-mixup train --help lists them all."
 
@@ -179,6 +180,7 @@ def run_command(argv: list[str] | None) -> None:
 def train_command(name: str, arm: str | None, overrides: list[str]) -> None:
     """Trains one arm with one seed and prints its scores."""
     with user_errors():
+        check_demo(name, overrides)
         from nlp_mixup.recipe import load_recipe, parse_arguments
 
         recipe = load_recipe(name)
@@ -223,6 +225,7 @@ def leave_processes() -> None:
 def compare_command(name: str, seeds: list[int] | None, arms: list[str] | None, overrides: list[str]) -> None:
     """Trains what is missing of arms x seeds, then writes the report on all that its folder holds."""
     with user_errors():
+        check_demo(name, overrides)
         from nlp_mixup.data import DataError
         from nlp_mixup.recipe import BASELINE, check_baseline, check_compare, load_recipe, parse_arguments
 

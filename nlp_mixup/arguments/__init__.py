@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nlp_mixup import lazily
 from nlp_mixup.arguments.data import DataArguments, row_sources, used_settings
+from nlp_mixup.arguments.demo import DEMO, check_demo, demo_file
 from nlp_mixup.arguments.evaluation import IS_GREATER_BETTER, EvaluationArguments, check_metric, greater_is_better
 from nlp_mixup.arguments.model import ModelArguments
 
@@ -27,14 +28,17 @@ BASELINE = "no_mixup"  # the arm that all others are compared with
 __all__ = [
     "ARGUMENT_CLASSES",
     "BASELINE",
+    "DEMO",
     "FIELDS",
     "IS_GREATER_BETTER",
     "DataArguments",
     "EvaluationArguments",
     "MixupTrainingArguments",
     "ModelArguments",
+    "check_demo",
     "check_metric",
     "check_parallelism",
+    "demo_file",
     "field_help",
     "fields_of",
     "greater_is_better",

