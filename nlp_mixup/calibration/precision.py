@@ -46,8 +46,8 @@ def clean_rows(table: NDArray[Any], first_row: int = 0, name: str = "probs") -> 
             precision of its values explains; row 0 is called ``first_row``.
 
     Example:
-        >>> clean_rows(np.array([[0.996] + 9 * [0.0]]))[0, 0].round(6)  # .996 and nine losers, of three decimals
-        np.float64(0.9964)
+        >>> clean_rows(np.array([[0.996] + 9 * [0.0]]))[:, :2].round(6)  # .996 and nine losers, of three decimals
+        array([[9.964e-01, 4.000e-04]])
         >>> clean_rows(np.array([[0.94921875, 0.050048828125]])).round(4)  # .95 and .05 in bfloat16
         array([[0.9499, 0.0501]])
     """

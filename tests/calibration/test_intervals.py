@@ -100,7 +100,7 @@ def test_with_many_rows_the_limits_are_those_of_the_bootstrap_of_scipy():
     }
     for name, values in per_row.items():
         theirs = scipy.stats.bootstrap(
-            (values,), np.mean, n_resamples=4000, method="percentile", rng=np.random.default_rng(1)
+            (values,), np.mean, n_resamples=4000, method="percentile", random_state=np.random.default_rng(1)
         )
         spread = theirs.standard_error
         one_row = (values.max() - values.min()) / 800  # what the extra row weighs

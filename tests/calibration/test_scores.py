@@ -78,7 +78,7 @@ def test_importing_loads_numpy_alone():
 def test_proper_scores_equal_scikit_learn():
     probs, labels = rows()
     assert negative_log_likelihood(probs, labels) == pytest.approx(log_loss(labels, probs), rel=1e-12)
-    expected = brier_score_loss(labels, probs, scale_by_half=False)
+    expected = sum(brier_score_loss(labels == label, column) for label, column in enumerate(probs.T))
     assert brier_score(probs, labels) == pytest.approx(expected, rel=1e-12)
     two, y = rows(k=2)
     assert brier_score(two[:, 1], y) == pytest.approx(2 * brier_score_loss(y, two[:, 1]), rel=1e-12)

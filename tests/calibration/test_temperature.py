@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.frozen import FrozenEstimator
 
 from nlp_mixup.calibration import NoFiniteTemperature, fit_temperature, nll_from_logits, softmax
 
@@ -45,6 +44,9 @@ class GivenLogits(ClassifierMixin, BaseEstimator):
 @pytest.mark.parametrize("temperature", [0.3, 0.6, 1.0, 2.5, 8.0])
 @pytest.mark.parametrize("k", [3, 7])
 def test_equals_scikit_learn(temperature, k):
+    pytest.importorskip("sklearn", minversion="1.8", reason="the first scikit-learn that fits a temperature")
+    from sklearn.frozen import FrozenEstimator
+
     logits, labels = case(k=k, temperature=temperature)
     ours = fit_temperature(logits, labels)
     theirs = CalibratedClassifierCV(FrozenEstimator(GivenLogits(k)), method="temperature", ensemble=False)

@@ -235,7 +235,7 @@ def test_padding_stays_exactly_zero_in_training(tmp_path):
         ({"filter_widths": (3, 0)}, r"filter_widths=\(3, 0\): give one width or more"),
         ({"classifier_dropout": 1.0}, r"classifier_dropout=1.0: must be in \[0, 1\)"),
         ({"vocab_size": 10, "pad_token_id": 10}, "pad_token_id=10: must be an id of the vocabulary, 0 to 9"),
-        ({"num_labels": 1}, "requires `num_labels > 1`"),
+        ({"num_labels": 1}, r"requires `num_labels > 1`|num_labels=1: give 2 classes or more"),
         ({"problem_type": "regression"}, "problem_type='regression': the sentence CNN is for"),
     ],
 )
