@@ -25,9 +25,11 @@ def run_launch(command, env=None, seconds=SECONDS, **options):
             command, env=(env or os.environ) | {MARK: name}, capture_output=True, text=True, timeout=limit, **options
         )
     finally:
-        for process in processes_of(name):
+        left = processes_of(name)
+        for process in left:
             with contextlib.suppress(psutil.Error):
                 process.kill()
+        psutil.wait_procs(left, timeout=10)
 
 
 def processes_of(name):
