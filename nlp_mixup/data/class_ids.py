@@ -12,19 +12,15 @@ import numpy as np
 import pyarrow as pa
 
 from nlp_mixup.data.class_names import Naming, name_classes
-from nlp_mixup.data.label_names import plain, shown, typed
-from nlp_mixup.data.row_checks import HASH, Hashes, text_hashes
-from nlp_mixup.data.rows import (
-    Rows,
-    shorten,
-    tell_unlabelled,
-)
+from nlp_mixup.data.label_names import plain, shorten, shown, typed
+from nlp_mixup.data.label_noise import add_label_noise
+from nlp_mixup.data.numbered_labels import call_labels, labels_of, names_of_integers
+from nlp_mixup.data.row_hashes import HASH, Hashes, hashed, text_hashes
+from nlp_mixup.data.rows import Rows, tell_unlabelled
+from nlp_mixup.data.splits import drop_hidden_test, stratified_rows, take_out
 
 if TYPE_CHECKING:  # transformers imports torch, which nothing in this file needs
     from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data.label_noise import add_label_noise
-from nlp_mixup.data.numbered_labels import call_labels, labels_of, names_of_integers
-from nlp_mixup.data.splits import drop_hidden_test, hashed, stratified_rows, take_out
 
 logger = logging.getLogger(__name__)
 

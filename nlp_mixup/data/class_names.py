@@ -17,8 +17,7 @@ from nlp_mixup.data.label_map import (
     listed,
     read_label_map,
 )
-from nlp_mixup.data.label_names import alike, several, shown, typed
-from nlp_mixup.data.rows import shorten
+from nlp_mixup.data.label_names import alike, several, shorten, shown, typed
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from nlp_mixup.data.label_names import alike, plain, shown, typed
-from nlp_mixup.data.rows import shorten
+from nlp_mixup.data.label_names import alike, plain, shorten, shown, typed
 
 IDENTITY = "identity"
 

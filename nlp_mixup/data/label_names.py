@@ -7,6 +7,7 @@ import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 
 def plain(name: str) -> str:
@@ -87,3 +88,10 @@ def several(names: Iterable[str]) -> tuple[list[str], list[str]]:
         elif len(parts[name]) > 1 and re.search(r"[|;]", name):
             doubtful.append(name)
     return lists, doubtful
+
+
+def shorten(values: Iterable[Any], limit: int = 10) -> str:
+    """Values for a message, of which no more than `limit` are told."""
+    # Text from a file can hold control characters, which a terminal would obey.
+    values = [text if (text := str(value)).isprintable() else repr(text) for value in values]
+    return ", ".join(values[:limit]) + (f", ... ({len(values)} in all)" if len(values) > limit else "")

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 
 from nlp_mixup.data.row_checks import GIVEN
+from nlp_mixup.data.sources import SPLIT_NAMES
 
 if TYPE_CHECKING:  # transformers imports torch, which nothing in this file needs
     from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data.sources import SPLIT_NAMES
 
 
 def add_label_noise(tables: dict[str, pa.Table], num_labels: int, args: DataArguments) -> None:

@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nlp_mixup.data.label_names import typed
-from nlp_mixup.data.rows import (
-    Rows,
-    Source,
-    shorten,
-)
+from nlp_mixup.data.label_names import shorten, typed
+from nlp_mixup.data.rows import Rows
+from nlp_mixup.data.table_files import Source
 
 if TYPE_CHECKING:  # transformers imports torch, which nothing in this file needs
     from nlp_mixup.arguments import DataArguments

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import datasets
 import numpy as np
 
-from nlp_mixup.data.rows import existing_file, read_texts
+from nlp_mixup.data.rows import read_texts
+from nlp_mixup.data.table_files import existing_file
 from nlp_mixup.data.texts import TextData
 from nlp_mixup.data.tokens import tokenize
 

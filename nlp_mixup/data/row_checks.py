@@ -1,29 +1,23 @@
 """What rows say about each other: equal ones, in two splits or under two labels, and those that a model was trained on.
 
 Two rows are equal where their texts are, apart from blanks and Unicode form, or where their images have the same pixels.
-A run keeps 64-bit hashes of its training rows, from which no row can be read, so that whatever is judged later can be
-told apart from what was trained on. They stay in the run's folder and are never uploaded.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nlp_mixup.data.rows import PLACE, TEXTS, blank_rows, shorten
+from nlp_mixup.data.label_names import shorten
+from nlp_mixup.data.row_hashes import HASH, Hashes
+from nlp_mixup.data.rows import PLACE, TEXTS, blank_rows
 
-TRAINED = "trained-rows.npy"
-HASH, GIVEN = "__hash__", "__given__"  # columns of a split: `row_hash` of each row, and its label before noise
-Hashes = NDArray[np.uint64]
+GIVEN = "__given__"  # a column of a split: its labels before noise
 _NONE: Hashes = np.zeros(0, np.uint64)
 
 
@@ -64,78 +58,6 @@ class RowReport:
         return f"About the rows: {' '.join(self.notes)}" if self.notes else ""
 
 
-def row_hash(*parts: bytes) -> int:
-    """64 bits of what a row says.
-
-    >>> row_hash(b"a", b"b") == row_hash(b"ab")
-    False
-    """
-    found = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        found.update(len(part).to_bytes(8, "little"))
-        found.update(part)
-    return int.from_bytes(found.digest(), "little")
-
-
-def text_hashes(table: pa.Table) -> Hashes:
-    """(n,) hashes of the texts, or pairs of texts; equal where they are, apart from blanks and Unicode form.
-
-    >>> table = pa.table({"text": ["caf\\u00e9  au lait", " cafe\\u0301 au\\u00a0lait", "Caf\\u00e9 au lait"]})
-    >>> first, second, third = text_hashes(table)
-    >>> bool(first == second), bool(first == third)
-    (True, False)
-    """
-    columns = [table[name].to_pylist() for name in TEXTS if name in table.column_names]
-    return np.array(
-        [
-            row_hash(*(" ".join(unicodedata.normalize("NFC", text).split()).encode("utf-8", "replace") for text in row))
-            for row in zip(*columns, strict=True)
-        ],
-        np.uint64,
-    )
-
-
-def npy(hashes: Hashes) -> bytes:
-    """What `TRAINED` holds, without pickle."""
-    content = io.BytesIO()
-    np.save(content, hashes, allow_pickle=False)
-    return content.getvalue()
-
-
-def trained_rows(model: str | None) -> tuple[Hashes | None, str]:
-    """The hashes of the rows that a model was trained on, by its name or folder, and why a run has none.
-
-    Args:
-        model: a run's folder, or the folder of weights in it; of any other model nothing is known.
-
-    Returns:
-        Sorted hashes, or None; and a sentence where it is a run that has none.
-
-    Raises:
-        ValueError: the file with the hashes is damaged.
-
-    Example:
-        >>> trained_rows("somebody/model")
-        (None, '')
-    """
-    folder = Path(model or "").expanduser()
-    if not model or not folder.is_dir():
-        return None, ""
-    for place in (folder, folder.resolve().parent):
-        path = place / TRAINED
-        if path.is_file():
-            try:
-                return np.load(path, allow_pickle=False).astype(np.uint64, casting="safe"), ""
-            except (OSError, ValueError, EOFError, TypeError) as error:
-                raise ValueError(f"{path} is damaged ({error}). Delete it to go on without.") from error
-        if (place / "metrics.json").is_file():
-            return None, (
-                "Whether the model was trained on these rows is not known: its run keeps no hashes of its training rows, as "
-                "of streamed ones, or of any in nlp_mixup 0.1."
-            )
-    return None, ""
-
-
 def facts_of(table: pa.Table) -> Facts:
     """The facts of a table with the columns `HASH`, ``label`` (before noise `GIVEN`) and, of a file, `PLACE`."""
     names = table.column_names
@@ -166,6 +88,7 @@ def report_rows(
         base: hashes of the rows that the model was trained on before.
 
     Example:
+        >>> from nlp_mixup.data.row_hashes import text_hashes
         >>> table = pa.table({"text": ["a", "b", "b"], "label": [0, 1, 1]})
         >>> facts = {name: facts_of(table.append_column(HASH, pa.array(text_hashes(table)))) for name in ("train", "test")}
         >>> report_rows(facts, ["x", "y"]).notes[0]

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, Any
 import datasets
 
 from nlp_mixup.arguments import DEMO
-from nlp_mixup.data.rows import (
-    EXTENSIONS,
-    Source,
-    existing_file,
-    listing,
-)
+from nlp_mixup.data.table_files import EXTENSIONS, Source, existing_file, listing
 
 if TYPE_CHECKING:  # transformers imports torch, which nothing in this file needs
     from nlp_mixup.arguments import DataArguments

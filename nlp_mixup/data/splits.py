@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import datasets
@@ -11,23 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from nlp_mixup.data.row_checks import HASH, Hashes, text_hashes
-from nlp_mixup.data.rows import (
-    PLACE,
-    Rows,
-    shorten,
-)
+from nlp_mixup.data.label_names import shorten
+from nlp_mixup.data.numbered_labels import labels_of
+from nlp_mixup.data.rows import PLACE, Rows
 
 if TYPE_CHECKING:  # transformers imports torch, which nothing in this file needs
     from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data.numbered_labels import labels_of
 
 logger = logging.getLogger(__name__)
-
-
-def hashed(table: pa.Table, hashes_of: Callable[[pa.Table], Hashes] = text_hashes) -> pa.Table:
-    """The table with the column `HASH`."""
-    return table if HASH in table.column_names else table.append_column(HASH, pa.array(hashes_of(table)))
 
 
 def stratified_rows(

@@ -12,17 +12,15 @@ from typing import TYPE_CHECKING, Any
 import datasets
 import pyarrow as pa
 
+from nlp_mixup.data.class_ids import HeldOut, class_tables, name_labels
 from nlp_mixup.data.row_checks import Facts, facts_of
-from nlp_mixup.data.rows import (
-    TEXTS,
-    read_rows,
-)
+from nlp_mixup.data.row_hashes import hashed
+from nlp_mixup.data.rows import TEXTS, read_rows
+from nlp_mixup.data.sources import SPLIT_NAMES, find_sources
+from nlp_mixup.data.splits import drop_hidden_test, subset, take_out
 
 if TYPE_CHECKING:  # transformers imports torch, which nothing in this file needs
     from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data.class_ids import HeldOut, class_tables, name_labels
-from nlp_mixup.data.sources import SPLIT_NAMES, find_sources
-from nlp_mixup.data.splits import drop_hidden_test, hashed, subset, take_out
 
 
 class DataError(ValueError):

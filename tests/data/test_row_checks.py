@@ -19,7 +19,8 @@ from run_folders import write_run
 
 from nlp_mixup import cli
 from nlp_mixup.arguments import DataArguments
-from nlp_mixup.data.row_checks import HASH, TRAINED, facts_of, judged_rows, npy, report_rows, text_hashes, trained_rows
+from nlp_mixup.data.row_checks import facts_of, judged_rows, report_rows
+from nlp_mixup.data.row_hashes import HASH, TRAINED, npy, text_hashes, trained_rows
 from nlp_mixup.data.splits import stratified_rows
 from nlp_mixup.data.texts import load_text_data
 from nlp_mixup.doctor import DoctorArguments, evaluate
