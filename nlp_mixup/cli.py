@@ -6,6 +6,7 @@ import os
 import select
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -322,14 +323,14 @@ def evaluate_command(model: str, overrides: list[str]) -> None:
 
 def push_command(options: argparse.Namespace) -> None:
     """Prepares what is to be published, lists it, and uploads exactly that."""
-    with user_errors():
+    with user_errors(), tempfile.TemporaryDirectory() as spaces:
         from nlp_mixup.release import prepare_metrics, prepare_run, upload
         from nlp_mixup.runs import quiet
 
         quiet()
 
         if options.metrics is not None:
-            plans = prepare_metrics(options.metrics)
+            plans = prepare_metrics(options.metrics, Path(spaces))
         else:
             plans = [
                 prepare_run(Path(options.run_folder), options.repo_id, revision=options.revision, fold=options.fold)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -148,8 +147,8 @@ P(class 1) as floats
 
 def warn_caller(message: str) -> None:
     """Warns of the line that called into this package, so that Python shows it once for that line."""
-    home, level, frame = Path(__file__).parent, 1, sys._getframe()
-    while frame.f_back is not None and Path(frame.f_code.co_filename).parent == home:
+    package, level, frame = __name__.partition(".")[0], 1, sys._getframe()
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == package:
         frame, level = frame.f_back, level + 1
     warnings.warn(message, UserWarning, stacklevel=level)
 

@@ -1,9 +1,10 @@
 """The two evaluate modules: worked cases, every way of feeding them, and life without nlp_mixup."""
 
 import importlib.util
+import json
 import multiprocessing
 import os
-import shutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,6 @@ import evaluate
 
 from nlp_mixup import metrics
 from nlp_mixup.calibration import expected_calibration_error, overconfidence_error
-from nlp_mixup.metrics.__main__ import copies, main
 
 FORMULAS = {"ece": expected_calibration_error, "oe": overconfidence_error}
 
@@ -43,8 +43,8 @@ def test_an_unknown_metric_is_refused_by_name():
 
 
 def test_own_cases_pass_through_evaluate_load(name, metric):
-    path = Path(metrics.metric_path(name)) / "tests.py"
-    spec = importlib.util.spec_from_file_location(f"{name}_cases", path)
+    cases = Path(metrics.__file__).with_name("space") / "tests.py"
+    spec = importlib.util.spec_from_file_location("cases_of_the_spaces", cases)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     assert len(module.test_cases) >= 4
@@ -202,7 +202,8 @@ def test_two_processes_pool_their_rows_on_the_first(tmp_path, columns):
 
 
 WITHOUT_PACKAGE = """
-import sys
+import json, sys
+from pathlib import Path
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
@@ -212,73 +213,60 @@ class Refuse:
 sys.meta_path.insert(0, Refuse())
 sys.modules["transformers"] = None  # evaluate imports it where it can, which takes long
 import evaluate
+import numpy as np
 try:
     import nlp_mixup
 except ModuleNotFoundError:
     pass
 else:
     raise SystemExit("nlp_mixup is importable here, so this shows nothing")
+probs, labels = np.load("probs.npy"), np.load("labels.npy")
+found = {}
 for name in ("ece", "oe"):
     cases = {}
-    exec(open(f"{sys.argv[1]}/{name}/tests.py").read(), cases)
-    cases["run"](evaluate.load(f"{sys.argv[1]}/{name}"))
-    print(name, "passed")
+    exec(Path(name, "tests.py").read_text(), cases)
+    metric = evaluate.load(name)
+    cases["run"](metric)
+    found[name] = [metric.compute(predictions=probs, references=labels, n_bins=bins)[name].hex() for bins in (10, 15, 100)]
+    metric.add_batch(predictions=probs.astype(np.float32), references=labels)
+    found[name].append(metric.compute()[name].hex())
+print(json.dumps(found))
 """
 
 
-def test_copied_folders_work_where_nlp_mixup_is_not_installed(tmp_path):
+def test_spaces_give_the_same_bits_where_nlp_mixup_is_not_installed(tmp_path):
+    probs, labels = case(n=3000, k=5)
+    np.save(tmp_path / "probs.npy", probs)
+    np.save(tmp_path / "labels.npy", labels)
     for name in FORMULAS:
-        shutil.copytree(metrics.metric_path(name), tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+        metrics.write_space(name, tmp_path / name)
     environment = os.environ | {"HF_HOME": str(tmp_path / "home"), "HF_HUB_OFFLINE": "1", "USE_TORCH": "0"}
     done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_PACKAGE, str(tmp_path)],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
+        [sys.executable, "-c", WITHOUT_PACKAGE], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
-    assert done.stdout.split("\n")[:2] == ["ece passed", "oe passed"], done.stderr
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    single = probs.astype(np.float32)
+    for name, formula in FORMULAS.items():
+        expected = [formula(probs, labels, n_bins=bins) for bins in (10, 15, 100)] + [formula(single, labels)]
+        assert found[name] == [float(value).hex() for value in expected]
 
 
-def test_copies_equal_their_source(monkeypatch, capsys):
-    for copy, source in copies().items():
-        assert copy.read_bytes() == source.read_bytes(), f"{copy}: run python -m nlp_mixup.metrics"
-    monkeypatch.setattr(sys, "argv", ["metrics", "--check"])
-    main()
-    assert capsys.readouterr().out == ""
-
-
-def test_a_stale_copy_fails_the_check_and_is_written_by_the_command(tmp_path, monkeypatch, capsys):
-    source, copy = tmp_path / "source.py", tmp_path / "copy.py"
-    source.write_text("new")
-    copy.write_text("old")
-    monkeypatch.setattr("nlp_mixup.metrics.__main__.HERE", tmp_path)
-    monkeypatch.setattr("nlp_mixup.metrics.__main__.copies", lambda: {copy: source})
-    monkeypatch.setattr(sys, "argv", ["metrics", "--check"])
-    with pytest.raises(SystemExit, match=r"stale copies: copy.py; run python -m nlp_mixup.metrics"):
-        main()
-    assert copy.read_text() == "old"
-    monkeypatch.setattr(sys, "argv", ["metrics"])
-    main()
-    assert copy.read_text() == "new"
-    assert capsys.readouterr().out == "wrote copy.py\n"
-
-
-def test_every_folder_is_a_complete_space(name):
-    folder = Path(metrics.metric_path(name))
-    assert {path.name for path in folder.iterdir() if path.is_file()} == {
-        "README.md",
-        "app.py",
-        "binning.py",
-        "bins.py",
-        "buffered.py",
-        f"{name}.py",
-        "inputs.py",
-        "precision.py",
-        "requirements.txt",
-        "table.py",
-        "tests.py",
+def test_every_space_is_complete_and_imports_nothing_of_ours(name, tmp_path):
+    metrics.write_space(name, tmp_path)
+    parts = {"binning.py", "bins.py", "buffered.py", "inputs.py", "precision.py", "table.py"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("README.md", "app.py", f"{name}.py", "requirements.txt", "tests.py"),
+        *parts,
     }
-    front_matter = (folder / "README.md").read_text().split("---")[1]
+    for path in tmp_path.glob("*.py"):
+        assert not re.search(r"^\s*(from|import) nlp_mixup", path.read_text(), re.MULTILINE), path
+    front_matter = (tmp_path / "README.md").read_text().split("---")[1]
     for line in (f"title: {name.upper()}", "sdk: gradio", "app_file: app.py", "- evaluate", "- metric"):
         assert line in front_matter.splitlines()
+
+
+def test_the_warning_of_class_ids_names_the_callers_line(metric):
+    with pytest.warns(UserWarning, match="class ids") as told:
+        metric.compute(predictions=np.array([0.0, 1.0] * 8), references=[0, 1] * 8)
+    assert {warning.filename for warning in told} == {__file__}

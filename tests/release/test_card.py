@@ -618,11 +618,11 @@ def test_a_revision_that_is_no_branch_is_refused(tmp_path):
         prepare_run(tmp_path / "run", "me/model", revision='v1"\n```\n<b>')
 
 
-def test_the_metric_spaces_are_the_installed_folders():
-    for plan in prepare_metrics("org"):
+def test_the_metric_spaces_are_written_whole(tmp_path):
+    for plan in prepare_metrics("org", tmp_path):
         assert plan.repo_type == "space"
         name = plan.repo_id.removeprefix("org/")
         assert {f"{name}.py", "README.md", "app.py", "requirements.txt", "bins.py"} <= set(plan.files)
         assert str(plan).startswith(f"space org/{name}:\n")
     with pytest.raises(ValueError, match="REPO_ID must be owner/name"):
-        prepare_metrics("a/b")
+        prepare_metrics("a/b", tmp_path)

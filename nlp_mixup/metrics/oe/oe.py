@@ -2,12 +2,12 @@
 
 import evaluate
 
-from .binning import EqualWidth
-from .bins import CalibrationBins
-from .buffered import FEATURES, INPUTS, BufferedMetric
-from .inputs import top_label
-from .precision import TOLERANCE
-from .table import ReliabilityTable
+from nlp_mixup.calibration.binning import EqualWidth
+from nlp_mixup.calibration.bins import CalibrationBins
+from nlp_mixup.calibration.inputs import top_label
+from nlp_mixup.calibration.precision import TOLERANCE
+from nlp_mixup.calibration.table import ReliabilityTable
+from nlp_mixup.metrics.buffered import FEATURES, INPUTS, BufferedMetric
 
 _DESCRIPTION = """
 Overconfidence error: how far confidence exceeds accuracy, weighted by the confidence itself, over M equal-width bins of

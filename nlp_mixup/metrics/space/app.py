@@ -1,12 +1,14 @@
 """The Space's page: type probabilities and labels as JSON, read the score."""
 
 import json
-import pathlib
+from pathlib import Path
 
 import evaluate
 import gradio
 
-metric = evaluate.load(str(pathlib.Path(__file__).resolve().with_name("oe.py")))
+HERE = Path(__file__).resolve().parent
+NAME = next(name for name in ("ece", "oe") if (HERE / f"{name}.py").is_file())
+metric = evaluate.load(str(HERE / f"{NAME}.py"))
 
 
 def score(predictions, references, n_bins):
@@ -27,7 +29,7 @@ page = gradio.Interface(
         gradio.Slider(1, 100, value=15, step=1, label="n_bins"),
     ],
     outputs=gradio.Textbox(label="result"),
-    title="Overconfidence error (OE)",
+    title=f"{metric.description.strip().partition(':')[0]} ({NAME.upper()})",
     description=metric.description,
 )
 

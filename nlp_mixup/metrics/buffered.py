@@ -11,7 +11,7 @@ import datasets
 import evaluate
 import numpy as np
 
-from .inputs import as_array, check_shape, top_label
+from nlp_mixup.calibration.inputs import as_array, check_shape, top_label
 
 INPUTS = """
 Args:
