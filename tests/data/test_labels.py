@@ -29,11 +29,6 @@ WORDS = {"neg": ["awful", "dull", "poor"], "pos": ["fine", "great", "superb"]}
 PLAIN = {"use_cpu": "true", "disable_tqdm": "true", "report_to": "none", "noise_samples": "0", "save_strategy": "no"}
 
 
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "cache")
-
-
 def write(path, labels, texts=None, **columns):
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
