@@ -20,7 +20,7 @@ from nlp_mixup.models.lengths import limit_length
 from nlp_mixup.models.lora import add_lora
 from nlp_mixup.models.made_up import probe_batch
 from nlp_mixup.models.padding import pad_token_id
-from nlp_mixup.models.starting import Start, read_start, renew_head
+from nlp_mixup.models.starting import Start, check_head_goes_on, read_start, renew_head
 from nlp_mixup.models.text_cnn import TextCNNConfig, TextCNNForSequenceClassification
 from nlp_mixup.models.word_tokenizer import build_word_tokenizer, load_glove
 
@@ -88,7 +88,7 @@ def load_model(
     Raises:
         ImportError: `minilm` without its extra.
         OSError: the model is neither a folder nor reachable on the Hub.
-        ValueError: LoRA for a model that takes none.
+        ValueError: LoRA for a model that takes none; or a head that is to go on, and of which the weights hold another or none.
     """
     labels = label_settings(data.label_names)
     if args.model_name_or_path == TEXT_CNN:
@@ -107,7 +107,9 @@ def load_model(
         _source(args), config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True, **hub
     )
     drawn = drawn_at_random(info)
-    if start is not None and start.has_head and not data.follows:
+    if data.follows:
+        check_head_goes_on(args.model_name_or_path, _source(args), model, info)
+    elif start is not None and start.has_head:
         drawn = [*drawn, *renew_head(model, drawn)]
     if args.lora_rank == 0:
         return model

@@ -130,6 +130,36 @@ def _as_json(names: list[Any]) -> str:
     return "{" + shorten(f'"{index}": "{name}"' for index, name in enumerate(names)) + "}"
 
 
+def check_shapes(name: str, source: str, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+    """Refuses a checkpoint whose weights have other shapes than its configuration says: loading draws these anew.
+
+    Args:
+        name: what the user calls the model.
+        source: its folder or Hub id.
+        model: as loaded.
+        info: what ``output_loading_info`` gives.
+
+    Raises:
+        ValueError: naming the parameter, both shapes and the file.
+    """
+    for key, stored, configured in sorted(info["mismatched_keys"], key=str):
+        told = "id2label" if stored[:1] != configured[:1] and configured[:1] == (model.config.num_labels,) else "it"
+        raise ValueError(
+            f"{name}: {key} has the shape {tuple(stored)} in its weights and {tuple(configured)} by {config_file(source)}. "
+            f"Mend {told} there; no weights were changed."
+        )
+
+
+def check_head_goes_on(name: str, source: str, model: PreTrainedModel, info: Mapping[str, Any]) -> None:
+    """Refuses to train on from a head that its configuration names and its weights do not hold; see `check_shapes`."""
+    check_shapes(name, source, model, info)
+    if missing := sorted(info["missing_keys"]):
+        raise ValueError(
+            f"{name}: {config_file(source)} names the classes of its head, and its weights lack {', '.join(missing[:4])}, which "
+            "would be random. Give the checkpoint as it was trained; or, for a new head, take id2label out of the configuration."
+        )
+
+
 def renew_head(model: PreTrainedModel, drawn: Collection[str]) -> list[str]:
     """Draws anew, as the model's own initialisation does, what has a row for each class, from torch's global generator.
 

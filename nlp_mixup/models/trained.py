@@ -23,7 +23,7 @@ from transformers import (
 from nlp_mixup.models.adapters import is_adapted, load_adapted, merge_adapters, model_below
 from nlp_mixup.models.lengths import limit_length
 from nlp_mixup.models.padding import pad_token_id
-from nlp_mixup.models.starting import class_names, config_file
+from nlp_mixup.models.starting import check_shapes, class_names, config_file
 
 
 def load_trained(
@@ -140,12 +140,7 @@ def _load_config(name: str, source: str, task: str, hub: dict[str, Any]) -> Any:
 
 
 def _complete(name: str, source: str, model: PreTrainedModel, info: dict[str, Any]) -> PreTrainedModel:
-    for key, stored, configured in sorted(info["mismatched_keys"], key=str):
-        told = "id2label" if stored[:1] != configured[:1] and configured[:1] == (model.config.num_labels,) else "it"
-        raise ValueError(
-            f"{name}: {key} has the shape {tuple(stored)} in its weights and {tuple(configured)} by {config_file(source)}. "
-            f"Mend {told} there; no weights were changed."
-        )
+    check_shapes(name, source, model, info)
     if missing := sorted(info["missing_keys"]):
         raise ValueError(
             f"{name} is no trained classifier: it has no weights for {', '.join(missing[:4])}, which would be random. "

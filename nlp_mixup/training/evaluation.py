@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedModel, Trainer
 
-from nlp_mixup.training.label_refusals import check_batch_labels
+from nlp_mixup.training.label_refusals import check_batch_labels, check_class_names
 from nlp_mixup.training.refusals import logits_of
 from nlp_mixup.training.watch import clean_sample, random_streams_kept
 
@@ -63,6 +63,7 @@ class EvaluationMixin(_Base):
         if isinstance(rows, str):
             rows = cast(dict, self.eval_dataset)[rows]
         if self._loaded_rows.get(name) is not rows:
+            check_class_names(rows, "eval_dataset", self.model.config)
             vars(self).get("_eval_dataloaders", {}).pop(name, None)
             self._loaded_rows[name] = rows
         with self._settings(dataloader_drop_last=False):
@@ -70,6 +71,7 @@ class EvaluationMixin(_Base):
 
     def get_test_dataloader(self, test_dataset):
         """The Trainer's, of every row; it is used once, and workers that persist would stay for ever."""
+        check_class_names(test_dataset, "test_dataset", self.model.config)
         with self._settings(dataloader_drop_last=False, dataloader_persistent_workers=False):
             return super().get_test_dataloader(test_dataset)
 

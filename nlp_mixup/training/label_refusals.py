@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from torch import Tensor
-from torch.utils.data import Subset
+from torch.utils.data import ConcatDataset, Subset
 from transformers.utils import logging
 
 from nlp_mixup.training.watch import can_be_indexed, first_batch
@@ -39,7 +39,7 @@ def check_data_sets(train: Any, evaluation: Any, config: Any) -> None:
     for where, rows in sets.items():
         if rows is not None:
             check_label_column(rows, where, config.num_labels)
-            names = _check_class_names(rows, where, config, names)
+            names = check_class_names(rows, where, config, names)
 
 
 def check_label_column(dataset: Any, where: str, num_labels: int | None) -> None:
@@ -128,6 +128,12 @@ def _label_column(dataset: Any, name: str) -> pa.ChunkedArray | pa.Array | None:
     if isinstance(dataset, Subset):
         column = _label_column(dataset.dataset, name)
         return None if column is None else column.take(pa.array(list(dataset.indices)))
+    if isinstance(dataset, ConcatDataset):
+        columns = [_label_column(part, name) for part in dataset.datasets]
+        chunks = [column.chunks if isinstance(column, pa.ChunkedArray) else [column] for column in columns]
+        if None in columns or len({chunk.type for part in chunks for chunk in part}) != 1:
+            return None
+        return pa.chunked_array([chunk for part in chunks for chunk in part])
     if isinstance(dataset, (list, tuple)):
         if not dataset or not all(isinstance(row, Mapping) and name in row for row in dataset):
             return None
@@ -153,7 +159,18 @@ def _kind_of(kind: pa.DataType) -> str:
     return "integers" if pa.types.is_integer(kind) else "lists"
 
 
-def _check_class_names(dataset: Any, where: str, config: Any, others: list[str] | None) -> list[str] | None:
+def _described(dataset: Any) -> Iterator[Any]:
+    """The data sets that torch's wrappers hold, which say nothing of their columns themselves."""
+    if isinstance(dataset, Subset):
+        yield from _described(dataset.dataset)
+    elif isinstance(dataset, ConcatDataset):
+        for part in dataset.datasets:
+            yield from _described(part)
+    else:
+        yield dataset
+
+
+def check_class_names(dataset: Any, where: str, config: Any, others: list[str] | None = None) -> list[str] | None:
     """Refuses a data set whose classes bear the model's names, or an earlier data set's, under other numbers.
 
     Args:
@@ -165,6 +182,12 @@ def _check_class_names(dataset: Any, where: str, config: Any, others: list[str] 
     Returns:
         The names that the data set's were compared with, or its own.
     """
+    for part in _described(dataset):
+        others = _check_names_of(part, where, config, others)
+    return others
+
+
+def _check_names_of(dataset: Any, where: str, config: Any, others: list[str] | None) -> list[str] | None:
     features = getattr(dataset, "features", None) or {}
     found = [features[name].names for name in LABEL_COLUMNS if hasattr(features.get(name), "names")]
     ids = getattr(config, "id2label", None) or {}

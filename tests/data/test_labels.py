@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import tiny_model
 from image_folders import write_images
+from safetensors.torch import load_file, save_file
 from transformers import (
     ViTConfig,
     ViTForImageClassification,
@@ -270,6 +271,32 @@ def test_a_head_of_another_size_than_the_configuration(tmp_path, capsys):
         cli.main(["evaluate", str(tmp_path / "model"), "--validation_file", str(tmp_path / "validation.csv")])
     line = capsys.readouterr().err.splitlines()[-1]
     assert f"classifier.bias has the shape (2,) in its weights and (3,) by {file}. Mend id2label there" in line
+
+
+@pytest.mark.parametrize("lora_rank", [0, 2], ids=["whole", "lora"])
+@pytest.mark.parametrize(("rows", "named"), [(2, 3), (3, 2)])
+def test_a_head_of_another_size_than_the_configuration_is_not_trained_on_from(tmp_path, rows, named, lora_rank):
+    if lora_rank:
+        pytest.importorskip("peft")
+    classes = ["pos", "neg", "neutral"]
+    good_classifier(tmp_path / "model", classes[:rows])
+    file = tmp_path / "model" / "config.json"
+    names = dict(enumerate(classes[:named]))
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"id2label": names}))
+    data_of(tmp_path, ["neg", "pos", "pos"][:named], classes[:named])
+    with pytest.raises(ValueError) as refused:
+        start_from(tmp_path, tmp_path / "model", lora_rank=lora_rank)
+    assert f"has the shape ({rows},) in its weights and ({named},) by {file}. Mend id2label there" in str(refused.value)
+
+
+def test_a_head_that_is_named_and_not_there_is_not_trained_on_from(tmp_path):
+    good_classifier(tmp_path / "model")
+    data_of(tmp_path, ["neg", "pos"])
+    weights = load_file(tmp_path / "model" / "model.safetensors")
+    del weights["classifier.weight"]
+    save_file(weights, tmp_path / "model" / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match=r"its weights lack classifier\.weight, which would be random"):
+        start_from(tmp_path, tmp_path / "model")
 
 
 # Labels of files

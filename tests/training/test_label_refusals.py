@@ -133,6 +133,34 @@ def test_swapped_names_of_classes_are_refused(tmp_path):
     assert build(tmp_path, model=model("positive", "negative"), data=fixed).train().global_step == 1
 
 
+def test_names_are_read_through_subsets_and_concatenations_and_in_sets_given_later(tmp_path):
+    model = tiny_model(num_labels=2, id2label={0: "positive", 1: "negative"})
+    right, swapped = named(["positive", "negative"]), named(["negative", "positive"])
+    message = "{} numbers the class 'negative' 0, and model.config.id2label 1"
+    wrapped = [
+        torch.utils.data.Subset(swapped, range(4)),
+        torch.utils.data.ConcatDataset([right, swapped]),
+        torch.utils.data.Subset(torch.utils.data.ConcatDataset([swapped, swapped]), range(4)),
+    ]
+    for data in wrapped:
+        with pytest.raises(ValueError, match=message.format("train_dataset")):
+            build(tmp_path, model=model, data=data)
+    trainer = build(tmp_path, model=model, data=torch.utils.data.ConcatDataset([right, right]))
+    for data in (swapped, *wrapped):
+        with pytest.raises(ValueError, match=message.format("eval_dataset")):
+            trainer.evaluate(data)
+        with pytest.raises(ValueError, match=message.format("test_dataset")):
+            trainer.predict(data)
+    assert trainer.evaluate(right)["eval_loss"] > 0
+    assert trainer.train().global_step == 1
+
+
+def test_labels_are_read_through_concatenations(tmp_path):
+    both = torch.utils.data.ConcatDataset([relabelled([0, 1]), relabelled([2, 3])])
+    with pytest.raises(ValueError, match=r"Label 3 is outside the model's classes 0 to 2 \(row 3 of train_dataset\)"):
+        build(tmp_path, data=both)
+
+
 def test_a_stream_is_judged_by_what_it_declares(tmp_path):
     model = tiny_model(num_labels=2, id2label={0: "positive", 1: "negative"})
     with pytest.raises(ValueError, match="train_dataset numbers the class 'negative' 0"):

@@ -6,7 +6,7 @@ import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
 
 from nlp_mixup.arguments import ModelArguments
-from nlp_mixup.models import Start, check_whole, drawn_at_random, read_start, renew_head
+from nlp_mixup.models import Start, check_head_goes_on, check_whole, drawn_at_random, read_start, renew_head
 from nlp_mixup.vision.models.image_cnn import BUILT_IN
 
 
@@ -50,7 +50,9 @@ def load_image_model(
         args.model_name_or_path, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True,
         problem_type="single_label_classification", **hub, **labels,
     )  # fmt: skip
-    if start is not None and start.has_head and not follows:
+    if follows:
+        check_head_goes_on(args.model_name_or_path, args.model_name_or_path, model, info)
+    elif start is not None and start.has_head:
         renew_head(model, drawn_at_random(info))
     return model
 
