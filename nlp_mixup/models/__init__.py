@@ -12,7 +12,7 @@ from nlp_mixup.models.loading import find_start, load_model, load_tokenizer
 from nlp_mixup.models.logits import plain_logits
 from nlp_mixup.models.made_up import made_up_rows, probe_batch
 from nlp_mixup.models.padding import SAMPLE, check_padding, pad_token_id, settle_padding
-from nlp_mixup.models.starting import Start, check_head_goes_on, read_start, renew_head
+from nlp_mixup.models.starting import Start, check_head_goes_on, check_names_of_run, read_start, renew_head
 from nlp_mixup.models.text_cnn import TextCNNConfig, TextCNNForSequenceClassification
 from nlp_mixup.models.trained import load_trained, load_trained_on_images, reads_images
 from nlp_mixup.models.word_tokenizer import build_word_tokenizer, load_glove
@@ -24,6 +24,7 @@ __all__ = [
     "TextCNNForSequenceClassification",
     "build_word_tokenizer",
     "check_head_goes_on",
+    "check_names_of_run",
     "check_padding",
     "check_whole",
     "drawn_at_random",

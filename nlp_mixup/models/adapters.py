@@ -19,6 +19,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from transformers.trainer_utils import align_special_tokens
 
 from nlp_mixup.models.padding import pad_token_id
+from nlp_mixup.models.starting import run_labels
 
 CONFIG = "adapter_config.json"
 
@@ -115,7 +116,7 @@ def load_adapted(
             f"{folder / CONFIG}."
         )
     hub = {"revision": revision, "trust_remote_code": trust_remote_code}
-    labels = label_settings(label_names or _run_labels(folder))
+    labels = label_settings(label_names or run_labels(folder))
     if labels:  # a run trains for one class a row, whatever the model below was for
         labels["problem_type"] = "single_label_classification"
     try:
@@ -221,12 +222,6 @@ def label_settings(label_names: Sequence[str] | None) -> dict[str, Any]:
         "id2label": dict(enumerate(label_names)),
         "label2id": {name: index for index, name in enumerate(label_names)},
     }
-
-
-def _run_labels(folder: Path) -> list[str] | None:
-    """The classes of the run whose folder these adapters lie in."""
-    metrics = folder.parent / "metrics.json"
-    return json.loads(metrics.read_text(encoding="utf-8"))["label_names"] if metrics.is_file() else None
 
 
 def _no_weights(folder: Path, names: Collection[str]) -> str:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -124,6 +126,28 @@ def class_names(config: Mapping[str, Any], file: str) -> list[str]:
             f"{write} for it."
         )
     return [names[index] for index in range(len(names))]
+
+
+def run_labels(folder: str | os.PathLike[str]) -> list[str] | None:
+    """The classes of the run whose folder a model or adapters lie in, in the order of the ids; None where they lie in none."""
+    metrics = Path(folder).parent / "metrics.json"
+    return json.loads(metrics.read_text(encoding="utf-8"))["label_names"] if metrics.is_file() else None
+
+
+def check_names_of_run(folder: str | os.PathLike[str], names: list[str]) -> None:
+    """Refuses a run's model whose configuration gives the run's own names to other classes; other names are the user's right.
+
+    Args:
+        folder: of the model.
+        names: of its classes, by its configuration.
+    """
+    trained = run_labels(folder)
+    if trained is not None and names != trained and sorted(names) == sorted(trained):
+        raise ValueError(
+            f"{Path(folder) / 'config.json'} numbers the classes {listed(names)}; the run that trained this model numbers them "
+            f"{listed(trained)} ({Path(folder).parent / 'metrics.json'}), so that answers would bear the wrong names. Give "
+            "id2label and label2id the run's order, or new names."
+        )
 
 
 def _as_json(names: list[Any]) -> str:

@@ -23,7 +23,7 @@ from transformers import (
 from nlp_mixup.models.adapters import is_adapted, load_adapted, merge_adapters, model_below
 from nlp_mixup.models.lengths import limit_length
 from nlp_mixup.models.padding import pad_token_id
-from nlp_mixup.models.starting import check_shapes, class_names, config_file
+from nlp_mixup.models.starting import check_names_of_run, check_shapes, class_names, config_file
 
 
 def load_trained(
@@ -132,7 +132,8 @@ def reads_images(name: str, *, revision: str | None = None) -> bool:
 def _load_config(name: str, source: str, task: str, hub: dict[str, Any]) -> Any:
     with _Loading(name, task):
         stored, _ = PreTrainedConfig.get_config_dict(source, revision=hub["revision"])
-    class_names(stored, config_file(source))  # refuses what would end in an error of transformers'
+    names = class_names(stored, config_file(source))  # refuses what would end in an error of transformers'
+    check_names_of_run(source, names)
     with _Loading(name, task):
         config = AutoConfig.from_pretrained(source, **hub)
     _check_config(name, config)

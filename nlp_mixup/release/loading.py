@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from nlp_mixup.models import (
+    check_names_of_run,
     is_adapted,
     load_adapted,
 )
@@ -49,7 +50,9 @@ def load_classifier(
         adapted = load_adapted(folder, label_names, tokenizer=tokenizer, trust_remote_code=trust_remote_code)
         return adapted, tokenizer
     with _loading(folder):
-        architecture = (AutoConfig.from_pretrained(folder).architectures or ["no model"])[0]
+        config = AutoConfig.from_pretrained(folder)
+    check_names_of_run(folder, [config.id2label[index] for index in sorted(config.id2label)])
+    architecture = (config.architectures or ["no model"])[0]
     auto_class: Any
     auto_processor: Any
     if is_image_class(architecture):
