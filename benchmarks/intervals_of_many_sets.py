@@ -159,10 +159,7 @@ def draw_sets(confidence: np.ndarray, correct: np.ndarray, weights: Weights, rng
     plain_bias = {name: candidates[name][0] for name in candidates}
     chance = rng.binomial(count.astype(int)[:, None, :], np.clip(share, 0, 1)[:, None, :], (sets, 300, len(filled)))
     floor = total[:, None, :] - chance
-    floors = {
-        "ece": np.abs(floor).sum(2) / n,
-        "oe": (np.maximum(floor, 0) * share[:, None, :]).sum(2) / n,
-    }
+    floors = {"ece": np.abs(floor).sum(2) / n, "oe": (np.maximum(floor, 0) * share[:, None, :]).sum(2) / n}
     bias = {}
     for name, drawn in (("ece", ece), ("oe", oe)):
         shift = drawn.mean(1) - value[name]

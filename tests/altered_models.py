@@ -5,10 +5,7 @@ import torch
 from conftest import tiny_model
 from torch import nn
 from torch.nn.utils.parametrizations import weight_norm
-from transformers import (
-    BertConfig,
-    BertForSequenceClassification,
-)
+from transformers import BertConfig, BertForSequenceClassification
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 

@@ -17,17 +17,7 @@ from nlp_mixup.runs import scoring
 
 scoring.SLOW_RESAMPLES = 10  # of 100: no test of a run reads the intervals made of these
 
-ENCODERS = (
-    "bert",
-    "roberta",
-    "distilbert",
-    "albert",
-    "electra",
-    "mpnet",
-    "deberta-v2",
-    "modernbert",
-    "longformer",
-)
+ENCODERS = ("bert", "roberta", "distilbert", "albert", "electra", "mpnet", "deberta-v2", "modernbert", "longformer")
 DECODERS = ("gpt2", "llama", "qwen3", "gemma")
 TINY = {
     "vocab_size": 60,

@@ -40,10 +40,7 @@ def prepare_images(model: str, data: DataArguments, options: DoctorArguments) ->
     rows = {split: read_split(source, split, data) for split, source in sources.items()}
     held_out = name_labels(rows, sources, data)
     network, processor = load_trained_on_images(
-        model,
-        revision=options.model_revision,
-        trust_remote_code=options.trust_remote_code,
-        dtype=dtype_of(options),
+        model, revision=options.model_revision, trust_remote_code=options.trust_remote_code, dtype=dtype_of(options)
     )
     if data.image_size is not None:
         processor = resized_processor(processor, data.image_size)

@@ -33,13 +33,7 @@ from nlp_mixup.vision.data import (
     resized_processor,
     take_apart,
 )
-from nlp_mixup.vision.models import (
-    check_channels,
-    check_model_name,
-    find_start,
-    load_image_model,
-    load_image_processor,
-)
+from nlp_mixup.vision.models import check_channels, check_model_name, find_start, load_image_model, load_image_processor
 from nlp_mixup.vision.training import ImageMixupTrainer
 
 STREAM_SAMPLE = 1024  # images of a stream that its statistics are taken from

@@ -6,20 +6,3 @@ from nlp_mixup.advice.next_steps import advice
 from nlp_mixup.advice.numbers import signed
 from nlp_mixup.advice.temperature import ece_is_blind, fold_words, temperature_line
 from nlp_mixup.advice.verdict import describe_calibration, run_standing
-
-__all__ = [
-    "Arm",
-    "advice",
-    "arm_words",
-    "describe_calibration",
-    "disagreement_line",
-    "disagreements_line",
-    "ece_is_blind",
-    "epochs_of",
-    "equal_epochs_line",
-    "fold_words",
-    "run_disagreement",
-    "run_standing",
-    "signed",
-    "temperature_line",
-]

@@ -58,8 +58,7 @@ class DataArguments:
         },
     )
     max_length: int = field(
-        default=128,
-        metadata={"help": "Texts are cut to this many tokens; batches are padded to their longest row."},
+        default=128, metadata={"help": "Texts are cut to this many tokens; batches are padded to their longest row."}
     )
     max_train_samples: int | None = field(
         default=None, metadata={"help": "Train on this many rows only, drawn at random with data_split_seed."}

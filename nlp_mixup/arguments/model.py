@@ -26,8 +26,7 @@ class ModelArguments:
         metadata={"help": "text-cnn: rarer words of the training text share one embedding, the unknown word's."},
     )
     glove_file: str | None = field(
-        default=None,
-        metadata={"help": "text-cnn: a GloVe text file whose vectors the embeddings start from."},
+        default=None, metadata={"help": "text-cnn: a GloVe text file whose vectors the embeddings start from."}
     )
     lora_rank: int = field(
         default=0,

@@ -16,12 +16,7 @@ from .distributed import all_reduce
 from .floor import NoiseFloor, noise_floor, noise_floor_of_table
 from .grouping import group_points
 from .inputs import top_label
-from .intervals import (
-    Interval,
-    difference_intervals,
-    resample_interval,
-    score_intervals,
-)
+from .intervals import Interval, difference_intervals, resample_interval, score_intervals
 from .label_entropy import label_entropy_cdf, mean_label_entropy, mean_off_label_mass
 from .logits import log_softmax, nll_from_logits, softmax
 from .resampling import RowScores

@@ -23,14 +23,7 @@ from numpy.typing import NDArray
 
 from .floor import above_floor
 from .inputs import as_array
-from .intervals import (
-    MIN_ROWS_FOR_DIRECTION,
-    Interval,
-    Measured,
-    difference_intervals,
-    direction,
-    score_intervals,
-)
+from .intervals import MIN_ROWS_FOR_DIRECTION, Interval, Measured, difference_intervals, direction, score_intervals
 from .label_entropy import mean_off_label_mass
 from .logits import check_class_labels, check_logits
 from .resampling import RowScores
@@ -80,13 +73,7 @@ class Diagnosis:
 
 
 def diagnose(
-    logits: Any,
-    labels: Any,
-    *,
-    fit_logits: Any = None,
-    fit_labels: Any = None,
-    n_bins: int = 15,
-    seed: int = 0,
+    logits: Any, labels: Any, *, fit_logits: Any = None, fit_labels: Any = None, n_bins: int = 15, seed: int = 0
 ) -> Diagnosis:
     """Judges a classifier by rows that it was not trained on.
 

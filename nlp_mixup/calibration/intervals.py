@@ -92,13 +92,7 @@ class Interval:
 
 
 def score_intervals(
-    logits: Any,
-    labels: Any,
-    *,
-    n_bins: int = 15,
-    n_resamples: int = N_RESAMPLES,
-    level: float = 0.95,
-    seed: int = 0,
+    logits: Any, labels: Any, *, n_bins: int = 15, n_resamples: int = N_RESAMPLES, level: float = 0.95, seed: int = 0
 ) -> dict[str, Interval]:
     """Intervals of ``accuracy``, ``confidence``, ``gap``, ``nll``, ``brier``, ``ece`` and ``oe``.
 

@@ -79,13 +79,7 @@ def overconfidence_error(
 
 
 def maximum_calibration_error(
-    probs: Any,
-    labels: Any,
-    *,
-    n_bins: int = 15,
-    binning: Binning = None,
-    min_count: int = 1,
-    validate: bool = True,
+    probs: Any, labels: Any, *, n_bins: int = 15, binning: Binning = None, min_count: int = 1, validate: bool = True
 ) -> float:
     """Maximum calibration error: MCE = max_m |acc(B_m) - conf(B_m)| (Guo et al. 2017, eq. 5).
 

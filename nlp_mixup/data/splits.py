@@ -21,13 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 def stratified_rows(
-    labels: np.ndarray,
-    size: int,
-    seed: int,
-    *,
-    keep: int = 0,
-    at_least: int = 0,
-    groups: np.ndarray | None = None,
+    labels: np.ndarray, size: int, seed: int, *, keep: int = 0, at_least: int = 0, groups: np.ndarray | None = None
 ) -> np.ndarray:
     """Draws rows at random so that each class gets its share, to within one row (largest remainder).
 

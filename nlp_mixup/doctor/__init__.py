@@ -4,15 +4,3 @@ from nlp_mixup.doctor.arguments import ARGUMENT_CLASSES, DoctorArguments, parse_
 from nlp_mixup.doctor.judging import evaluate
 from nlp_mixup.doctor.printing import print_evaluation
 from nlp_mixup.doctor.subject import Subject, dtype_of, match_classes, unlabelled_notes
-
-__all__ = [
-    "ARGUMENT_CLASSES",
-    "DoctorArguments",
-    "Subject",
-    "dtype_of",
-    "evaluate",
-    "match_classes",
-    "parse_arguments",
-    "print_evaluation",
-    "unlabelled_notes",
-]

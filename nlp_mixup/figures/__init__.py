@@ -12,17 +12,3 @@ from nlp_mixup.figures.label_entropy import label_entropy_figure
 from nlp_mixup.figures.ood_confidence import ood_confidence_figure
 from nlp_mixup.figures.reliability import INK, OVER, reliability_figure
 from nlp_mixup.figures.risk_coverage import risk_coverage_figure
-
-__all__ = [
-    "HOW_TO_READ",
-    "INK",
-    "OVER",
-    "alpha_figure",
-    "difference_figure",
-    "gap_by_epoch_figure",
-    "joint_density_figure",
-    "label_entropy_figure",
-    "ood_confidence_figure",
-    "reliability_figure",
-    "risk_coverage_figure",
-]

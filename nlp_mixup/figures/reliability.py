@@ -45,16 +45,7 @@ def draw_reliability(
     left, width = table.lower[filled], (table.upper - table.lower)[filled]
     accuracy, confidence = table.accuracy[filled], table.confidence[filled]
     over = confidence > accuracy
-    ax.bar(
-        left,
-        accuracy,
-        width,
-        align="edge",
-        color=ACCURACY,
-        edgecolor="white",
-        linewidth=0.6,
-        label="accuracy",
-    )
+    ax.bar(left, accuracy, width, align="edge", color=ACCURACY, edgecolor="white", linewidth=0.6, label="accuracy")
     for chosen, colour, pale, hatch, label in (
         (over, OVER, "#F6D5BF", "////", "over-confident: claims more"),
         (~over, UNDER, "#BFE6DB", "....", "under-confident: claims less"),

@@ -100,10 +100,7 @@ class BufferedMetric(evaluate.Metric, ABC):
 #: float64, because float32 moves confidences on an edge into the next bin.
 FEATURES = [
     datasets.Features(
-        {
-            "predictions": datasets.Sequence(datasets.Value("float64")),
-            "references": datasets.Value("int64"),
-        }
+        {"predictions": datasets.Sequence(datasets.Value("float64")), "references": datasets.Value("int64")}
     ),
     datasets.Features({"predictions": datasets.Value("float64"), "references": datasets.Value("int64")}),
 ]

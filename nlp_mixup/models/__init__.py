@@ -5,7 +5,14 @@ Importing the package registers the sentence CNN with transformers' Auto classes
 
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from nlp_mixup.models.adapters import check_whole, drawn_at_random, is_adapted, load_adapted, merge_adapters
+from nlp_mixup.models.adapters import (
+    check_whole,
+    drawn_at_random,
+    is_adapted,
+    label_settings,
+    load_adapted,
+    merge_adapters,
+)
 from nlp_mixup.models.fold import fold_temperature, folded
 from nlp_mixup.models.lengths import limit_length
 from nlp_mixup.models.loading import find_start, load_model, load_tokenizer
@@ -16,39 +23,6 @@ from nlp_mixup.models.starting import Start, check_head_goes_on, check_names_of_
 from nlp_mixup.models.text_cnn import TextCNNConfig, TextCNNForSequenceClassification
 from nlp_mixup.models.trained import load_trained, load_trained_on_images, reads_images
 from nlp_mixup.models.word_tokenizer import build_word_tokenizer, load_glove
-
-__all__ = [
-    "SAMPLE",
-    "Start",
-    "TextCNNConfig",
-    "TextCNNForSequenceClassification",
-    "build_word_tokenizer",
-    "check_head_goes_on",
-    "check_names_of_run",
-    "check_padding",
-    "check_whole",
-    "drawn_at_random",
-    "find_start",
-    "fold_temperature",
-    "folded",
-    "is_adapted",
-    "limit_length",
-    "load_adapted",
-    "load_glove",
-    "load_model",
-    "load_tokenizer",
-    "load_trained",
-    "load_trained_on_images",
-    "made_up_rows",
-    "merge_adapters",
-    "pad_token_id",
-    "plain_logits",
-    "probe_batch",
-    "read_start",
-    "reads_images",
-    "renew_head",
-    "settle_padding",
-]
 
 AutoConfig.register(TextCNNConfig.model_type, TextCNNConfig)
 AutoModelForSequenceClassification.register(TextCNNConfig, TextCNNForSequenceClassification)

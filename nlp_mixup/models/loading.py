@@ -48,9 +48,7 @@ def load_tokenizer(args: ModelArguments, data: TextData) -> PreTrainedTokenizerB
             texts += list(data.splits["train"]["text_pair"])
         return build_word_tokenizer(texts, min_frequency=args.min_word_frequency)
     tokenizer = AutoTokenizer.from_pretrained(
-        args.tokenizer_name or _source(args),
-        revision=args.model_revision,
-        trust_remote_code=args.trust_remote_code,
+        args.tokenizer_name or _source(args), revision=args.model_revision, trust_remote_code=args.trust_remote_code
     )
     if tokenizer.pad_token is None:  # decoders are often published without one
         tokenizer.pad_token = tokenizer.eos_token
@@ -114,11 +112,7 @@ def load_model(
     if args.lora_rank == 0:
         return model
     return add_lora(
-        model,
-        args.lora_rank,
-        drawn=drawn,
-        probe=lambda: probe_batch(model, tokenizer),
-        revision=args.model_revision,
+        model, args.lora_rank, drawn=drawn, probe=lambda: probe_batch(model, tokenizer), revision=args.model_revision
     )
 
 

@@ -75,11 +75,7 @@ def load_trained(
 
 
 def load_trained_on_images(
-    name: str,
-    *,
-    revision: str | None = None,
-    trust_remote_code: bool = False,
-    dtype: torch.dtype | str = torch.float32,
+    name: str, *, revision: str | None = None, trust_remote_code: bool = False, dtype: torch.dtype | str = torch.float32
 ) -> tuple[PreTrainedModel, Any]:
     """Loads an image classifier and its image processor, under the rules of `load_trained`.
 

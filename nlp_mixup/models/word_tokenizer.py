@@ -33,11 +33,7 @@ WORD = "|".join(
 
 
 def build_word_tokenizer(
-    texts: Iterable[str],
-    *,
-    min_frequency: int = 1,
-    max_vocab_size: int | None = None,
-    lowercase: bool = True,
+    texts: Iterable[str], *, min_frequency: int = 1, max_vocab_size: int | None = None, lowercase: bool = True
 ) -> PreTrainedTokenizerFast:
     """Make a word-level tokenizer whose vocabulary is the words of ``texts``.
 

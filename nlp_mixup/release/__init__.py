@@ -4,13 +4,3 @@ from nlp_mixup.release.of_trainer import prepare_trainer
 from nlp_mixup.release.save import RELEASE, check_replaceable, prepare_model, prepare_run
 from nlp_mixup.release.spaces import prepare_metrics
 from nlp_mixup.release.uploading import upload
-
-__all__ = [
-    "RELEASE",
-    "check_replaceable",
-    "prepare_metrics",
-    "prepare_model",
-    "prepare_run",
-    "prepare_trainer",
-    "upload",
-]

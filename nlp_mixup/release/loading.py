@@ -18,11 +18,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from nlp_mixup.models import (
-    check_names_of_run,
-    is_adapted,
-    load_adapted,
-)
+from nlp_mixup.models import check_names_of_run, is_adapted, load_adapted
 
 
 def load_classifier(

@@ -12,35 +12,17 @@ from pathlib import Path
 from typing import Any, cast
 
 import transformers
-from transformers import (
-    PreTrainedModel,
-)
+from transformers import PreTrainedModel
 
 from nlp_mixup.advice import disagreement_line, ece_is_blind, fold_words, run_disagreement
 from nlp_mixup.arguments import DataArguments
 from nlp_mixup.calibration.folding import FoldDecision, decide_fold
-from nlp_mixup.models import (
-    check_padding,
-    drawn_at_random,
-    folded,
-    limit_length,
-    merge_adapters,
-    probe_batch,
-)
+from nlp_mixup.models import check_padding, drawn_at_random, folded, limit_length, merge_adapters, probe_batch
 from nlp_mixup.release.card import model_card, reliability_png
 from nlp_mixup.release.loading import is_image_class, load_classifier, remote_code_of
 from nlp_mixup.release.released import Released
 from nlp_mixup.release.uploading import Upload, check_repo_id
-from nlp_mixup.runs import (
-    Probe,
-    RunRecord,
-    check_same_model,
-    interval_of,
-    is_hub_id,
-    probe_of,
-    read_probe,
-    read_record,
-)
+from nlp_mixup.runs import Probe, RunRecord, check_same_model, interval_of, is_hub_id, probe_of, read_probe, read_record
 
 RELEASE = "release"  # folder of a run in which lies what it publishes
 MARKER = ".nlp-mixup-release"  # stays at home; without it a folder is somebody's own

@@ -16,9 +16,7 @@ from huggingface_hub import CommitInfo, CommitOperationAdd, HfApi, get_token
 from huggingface_hub.errors import HfHubHTTPError, HTTPError
 from huggingface_hub.utils import validate_repo_id
 
-from nlp_mixup.runs import (
-    HUB_ID,
-)
+from nlp_mixup.runs import HUB_ID
 
 ATTEMPTS, FIRST_WAIT = 3, 1.0
 TRANSIENT = {408, 425, 429, 500, 502, 503, 504}

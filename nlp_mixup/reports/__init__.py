@@ -3,12 +3,3 @@
 from nlp_mixup.reports.comparison import Comparison, Estimate, wider
 from nlp_mixup.reports.figures import report_figures
 from nlp_mixup.reports.report import print_run, write_report
-
-__all__ = [
-    "Comparison",
-    "Estimate",
-    "print_run",
-    "report_figures",
-    "wider",
-    "write_report",
-]

@@ -17,12 +17,7 @@ from nlp_mixup.advice import Arm, arm_words, equal_epochs_line
 from nlp_mixup.arguments import BASELINE, DataArguments, MixupTrainingArguments, ModelArguments
 from nlp_mixup.calibration import Interval, RowScores
 from nlp_mixup.calibration.floor import short
-from nlp_mixup.calibration.intervals import (
-    difference_of_draws,
-    differences_of_rows,
-    direction,
-    interval_of_draws,
-)
+from nlp_mixup.calibration.intervals import difference_of_draws, differences_of_rows, direction, interval_of_draws
 from nlp_mixup.calibration.resampling import Draws, scores_of_rows
 from nlp_mixup.runs import (
     FORMAT,

@@ -125,11 +125,7 @@ def write_report(output_dir: Path) -> Path:
         "skipped": [*results.skipped, *notes],
         "differing": {arm: _settings_line(comparison.differing(arm)) for arm in results.runs},
         "figures": {
-            name: {
-                "title": FIGURES[name],
-                "how": HOW_TO_READ[name],
-                "image": base64.b64encode(image).decode(),
-            }
+            name: {"title": FIGURES[name], "how": HOW_TO_READ[name], "image": base64.b64encode(image).decode()}
             for name, image in figures.items()
         },
         "baseline": BASELINE,

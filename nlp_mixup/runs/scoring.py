@@ -52,10 +52,7 @@ class Scored:
 
 
 def score_run(
-    predictions: dict[str, tuple[NDArray[Any], NDArray[Any]]],
-    ood_logits: dict[str, NDArray[Any]],
-    *,
-    n_bins: int,
+    predictions: dict[str, tuple[NDArray[Any], NDArray[Any]]], ood_logits: dict[str, NDArray[Any]], *, n_bins: int
 ) -> Scored:
     """Scores a run on its splits.
 

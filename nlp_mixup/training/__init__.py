@@ -5,8 +5,3 @@ from nlp_mixup.training.versions import check_transformers
 check_transformers()  # before anything of it is imported
 
 from nlp_mixup.training.trainer import MixupMixin, MixupTrainer  # noqa: E402
-
-__all__ = [
-    "MixupMixin",
-    "MixupTrainer",
-]

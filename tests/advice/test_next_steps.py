@@ -1,10 +1,7 @@
 """What is advised: the alpha to start with, and never what was just seen to do harm."""
 
 import numpy as np
-from planted_models import (
-    drawn,
-    nearly_always_right,
-)
+from planted_models import drawn, nearly_always_right
 
 from nlp_mixup.advice import advice
 from nlp_mixup.calibration import fit_temperature

@@ -4,9 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from planted_models import (
-    drawn,
-)
+from planted_models import drawn
 
 from nlp_mixup.advice import advice
 from nlp_mixup.advice.verdict import finding

@@ -4,10 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from planted_models import (
-    drawn,
-    nearly_always_right,
-)
+from planted_models import drawn, nearly_always_right
 
 from nlp_mixup.calibration import fit_temperature
 from nlp_mixup.calibration.diagnosis import diagnose

@@ -11,10 +11,7 @@ import torch
 from conftest import tiny_model
 from image_folders import write_images
 from safetensors.torch import load_file, save_file
-from transformers import (
-    ViTConfig,
-    ViTForImageClassification,
-)
+from transformers import ViTConfig, ViTForImageClassification
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 from nlp_mixup import cli

@@ -4,14 +4,7 @@ import pytest
 import torch
 from image_folders import write_images
 from PIL import Image
-from planted_models import (
-    CLASSES,
-    build,
-    draw_labels,
-    logits_of,
-    texts_of,
-    write_rows,
-)
+from planted_models import CLASSES, build, draw_labels, logits_of, texts_of, write_rows
 from transformers import ViTConfig, ViTForImageClassification
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 

@@ -5,11 +5,7 @@ import shutil
 
 import pytest
 from image_folders import write_images
-from planted_models import (
-    both,
-    fails,
-    record_of,
-)
+from planted_models import both, fails, record_of
 
 from nlp_mixup import cli
 

@@ -4,9 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from planted_models import (
-    both,
-)
+from planted_models import both
 
 from nlp_mixup import cli
 from nlp_mixup.calibration import expected_calibration_error, fit_temperature, softmax

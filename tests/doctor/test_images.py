@@ -8,10 +8,7 @@ import torch
 from datasets import ClassLabel, Dataset, Features
 from datasets import Image as ImageFeature
 from PIL import Image
-from planted_models import (
-    fails,
-    record_of,
-)
+from planted_models import fails, record_of
 
 from nlp_mixup.calibration import softmax
 

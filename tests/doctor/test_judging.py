@@ -6,11 +6,7 @@ import logging
 import shutil
 
 import pytest
-from planted_models import (
-    CLASSES,
-    both,
-    record_of,
-)
+from planted_models import CLASSES, both, record_of
 
 from nlp_mixup import cli
 from nlp_mixup.arguments import DataArguments
@@ -73,8 +69,7 @@ def test_labels_that_fit_no_class_are_noticed(planted, tmp_path, caplog):
         found = evaluate(
             str(planted / "over"),
             DataArguments(
-                test_file=str(planted / "test.csv"),
-                label_map=["negative=positive", "positive=so_so", "so_so=negative"],
+                test_file=str(planted / "test.csv"), label_map=["negative=positive", "positive=so_so", "so_so=negative"]
             ),
             DoctorArguments(),
         )

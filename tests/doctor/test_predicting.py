@@ -3,15 +3,7 @@
 import csv
 
 import numpy as np
-from planted_models import (
-    CLASSES,
-    build,
-    draw_labels,
-    logits_of,
-    record_of,
-    texts_of,
-    write_rows,
-)
+from planted_models import CLASSES, build, draw_labels, logits_of, record_of, texts_of, write_rows
 
 
 def test_the_logits_are_the_rows_own_whatever_batch_they_travel_in(planted, tmp_path, capsys):

@@ -8,12 +8,7 @@ import pytest
 import torch
 from conftest import tiny_model
 from datasets import ClassLabel, Dataset, Features, Value
-from planted_models import (
-    WORDS,
-    fails,
-    record_of,
-    write_rows,
-)
+from planted_models import WORDS, fails, record_of, write_rows
 from transformers import AutoConfig, AutoModel
 
 from nlp_mixup import cli

@@ -69,10 +69,7 @@ def test_equals_a_mix_written_out_with_inputs_embeds(carrier):
     ids, mask = batch["input_ids"], batch["attention_mask"]
     embeddings = model.get_input_embeddings()(ids).detach()
     lam = 0.7
-    a_b, b_a = (
-        lam * embeddings[0] + (1 - lam) * embeddings[1],
-        lam * embeddings[1] + (1 - lam) * embeddings[0],
-    )
+    a_b, b_a = (lam * embeddings[0] + (1 - lam) * embeddings[1], lam * embeddings[1] + (1 - lam) * embeddings[0])
     masks = mask if carrier == "dominant" else torch.maximum(mask, mask.flip(0))
     with torch.no_grad():
         by_hand = model(inputs_embeds=torch.stack([a_b, b_a]), attention_mask=masks).logits
@@ -91,10 +88,7 @@ def test_token_types_travel_with_the_carrier():
 @pytest.mark.parametrize("model_type", ["bert", "llama"])
 def test_gradients_reach_both_partners(model_type):
     model = tiny_model(model_type)
-    batch = {
-        "input_ids": torch.tensor([[10, 11, 12], [20, 21, 22]]),
-        "attention_mask": torch.ones(2, 3).long(),
-    }
+    batch = {"input_ids": torch.tensor([[10, 11, 12], [20, 21, 22]]), "attention_mask": torch.ones(2, 3).long()}
     with EmbeddingMixer(model).armed(batch, make_mix([1, 0], [0.8, 0.8])) as carried:
         model(**carried).logits[0].sum().backward()
     gradient = model.get_input_embeddings().weight.grad.norm(dim=1)
@@ -132,10 +126,7 @@ def test_an_error_inside_the_step_disarms():
     mixer = EmbeddingMixer(model)
     with torch.no_grad():
         plain = model(**batch).logits
-    with (
-        pytest.raises(ZeroDivisionError),
-        mixer.armed(batch, make_mix(PARTNERS, [0.6] * 4)),
-    ):
+    with pytest.raises(ZeroDivisionError), mixer.armed(batch, make_mix(PARTNERS, [0.6] * 4)):
         raise ZeroDivisionError
     with torch.no_grad():
         assert torch.equal(model(**batch).logits, plain)
@@ -166,11 +157,7 @@ def test_no_token_ids_is_an_error():
 def test_carriers_by_hand():
     mix = make_mix([1, 2, 0], [0.9, 0.2, 0.5])
     carriers, others, lam = choose_carriers(mix, torch.tensor([4, 7, 9]))
-    assert carriers.tolist() == [
-        0,
-        2,
-        2,
-    ]  # the tie of row 2 (length 9) with row 0 (length 4) goes to the longer
+    assert carriers.tolist() == [0, 2, 2]  # the tie of row 2 (length 9) with row 0 (length 4) goes to the longer
     assert others.tolist() == [1, 1, 0]
     torch.testing.assert_close(lam, torch.tensor([0.9, 0.8, 0.5]))
     carriers, others, lam = choose_carriers(mix, torch.tensor([4, 7, 9]), "longer")

@@ -8,12 +8,7 @@ import torch
 import yaml
 from run_folders import texts_of
 from tiny_architectures import tiny_batch, tiny_classifier
-from transformers import (
-    AutoModelForMaskedLM,
-    AutoModelForSequenceClassification,
-    BertConfig,
-    BertForMaskedLM,
-)
+from transformers import AutoModelForMaskedLM, AutoModelForSequenceClassification, BertConfig, BertForMaskedLM
 
 from nlp_mixup import cli
 from nlp_mixup.arguments import ModelArguments

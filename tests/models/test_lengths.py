@@ -7,14 +7,7 @@ import pytest
 import torch
 from datasets import Dataset
 from run_folders import WORDS, write_run
-from tiny_architectures import (
-    MODEL_TYPES,
-    PAD_TO_MULTIPLE,
-    MissingDependency,
-    forward,
-    tiny_batch,
-    tiny_classifier,
-)
+from tiny_architectures import MODEL_TYPES, PAD_TO_MULTIPLE, MissingDependency, forward, tiny_batch, tiny_classifier
 from transformers import AutoTokenizer, RobertaConfig, RobertaForSequenceClassification, pipeline
 
 from nlp_mixup import cli

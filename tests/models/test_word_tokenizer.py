@@ -5,16 +5,9 @@ import logging
 import pytest
 import torch
 from torch import nn
-from transformers import (
-    AutoTokenizer,
-)
+from transformers import AutoTokenizer
 
-from nlp_mixup.models import (
-    TextCNNConfig,
-    TextCNNForSequenceClassification,
-    build_word_tokenizer,
-    load_glove,
-)
+from nlp_mixup.models import TextCNNConfig, TextCNNForSequenceClassification, build_word_tokenizer, load_glove
 
 TEXTS = ["the film , it's good", "The plot isn't good", "good grief"]
 

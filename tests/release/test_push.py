@@ -151,10 +151,7 @@ def expected_logits(model, tokenizer, texts, names, temperature):
 
 @pytest.mark.parametrize(
     ("kind", "names", "options"),
-    [
-        ("bert", ["input_ids", "attention_mask"], {}),
-        ("text-cnn", ["input_ids"], {"trust_remote_code": True}),
-    ],
+    [("bert", ["input_ids", "attention_mask"], {}), ("text-cnn", ["input_ids"], {"trust_remote_code": True})],
 )
 def test_pushed_and_loaded_by_somebody_else_it_is_the_same_and_calibrated(
     kind, names, options, server, author, reader, tmp_path

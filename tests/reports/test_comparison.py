@@ -8,13 +8,7 @@ import pytest
 from scipy import stats
 from stored_runs import planted, store_run
 
-from nlp_mixup.calibration import (
-    RowScores,
-    difference_intervals,
-    fit_temperature,
-    nll_from_logits,
-    score_logits,
-)
+from nlp_mixup.calibration import RowScores, difference_intervals, fit_temperature, nll_from_logits, score_logits
 from nlp_mixup.calibration.intervals import differences_of_rows
 from nlp_mixup.files import write_npz
 from nlp_mixup.reports.comparison import Comparison, Estimate, verdict

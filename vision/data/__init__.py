@@ -11,29 +11,3 @@ from nlp_mixup.vision.data.row_hashes import file_hashes, image_hashes
 from nlp_mixup.vision.data.rows import read_split
 from nlp_mixup.vision.data.sources import image_sources
 from nlp_mixup.vision.data.stream import Stream, count_readers
-
-__all__ = [
-    "CONTENT",
-    "Augmenter",
-    "ImageData",
-    "ImageReader",
-    "NoiseTransform",
-    "Normalization",
-    "PixelTransform",
-    "Stream",
-    "build_processor",
-    "collate_images",
-    "count_readers",
-    "decode_table",
-    "file_hashes",
-    "image_hashes",
-    "image_sources",
-    "load_image_data",
-    "load_ood_tables",
-    "open_image",
-    "pixel_statistics",
-    "read_content",
-    "read_split",
-    "resized_processor",
-    "take_apart",
-]

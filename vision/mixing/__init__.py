@@ -3,13 +3,3 @@
 from nlp_mixup.vision.mixing.architectures import check_image_model, image_layers
 from nlp_mixup.vision.mixing.draw import draw_cut_mix
 from nlp_mixup.vision.mixing.pixels import check_inputs, mix_pixels, mixed_batch, pool_images
-
-__all__ = [
-    "check_image_model",
-    "check_inputs",
-    "draw_cut_mix",
-    "image_layers",
-    "mix_pixels",
-    "mixed_batch",
-    "pool_images",
-]

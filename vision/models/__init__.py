@@ -8,12 +8,3 @@ from nlp_mixup.vision.models.loading import (
     load_image_model,
     load_image_processor,
 )
-
-__all__ = [
-    "BUILT_IN",
-    "check_channels",
-    "check_model_name",
-    "find_start",
-    "load_image_model",
-    "load_image_processor",
-]

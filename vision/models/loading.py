@@ -6,7 +6,15 @@ import torch
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
 
 from nlp_mixup.arguments import ModelArguments
-from nlp_mixup.models import Start, check_head_goes_on, check_whole, drawn_at_random, read_start, renew_head
+from nlp_mixup.models import (
+    Start,
+    check_head_goes_on,
+    check_whole,
+    drawn_at_random,
+    label_settings,
+    read_start,
+    renew_head,
+)
 from nlp_mixup.vision.models.image_cnn import BUILT_IN
 
 
@@ -34,11 +42,7 @@ def load_image_model(
         OSError: the model is neither a folder nor reachable on the Hub.
         ValueError: a misspelt built-in model, or the model is no image classifier.
     """
-    labels: dict[str, Any] = {
-        "num_labels": len(label_names),
-        "id2label": dict(enumerate(label_names)),
-        "label2id": {name: index for index, name in enumerate(label_names)},
-    }
+    labels = label_settings(label_names)
     if args.model_name_or_path in BUILT_IN:
         config_class, sizes = BUILT_IN[args.model_name_or_path]
         model = AutoModelForImageClassification.from_config(config_class(**sizes, **labels))

@@ -1,7 +1,3 @@
 """Images and a model -> trained weights: `ImageMixupTrainer`."""
 
 from nlp_mixup.vision.training.trainer import ImageMixupTrainer
-
-__all__ = [
-    "ImageMixupTrainer",
-]
