@@ -54,7 +54,7 @@ class TextCNNConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs):
         super().__post_init__(**kwargs)
-        if self.num_labels < 2:
+        if (self.num_labels or 0) < 2:
             raise ValueError(f"num_labels={self.num_labels}: give 2 classes or more.")
         for name in ("vocab_size", "hidden_size", "num_filters"):
             if getattr(self, name) < 1:
