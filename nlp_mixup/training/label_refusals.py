@@ -130,9 +130,10 @@ def _label_column(dataset: Any, name: str) -> pa.ChunkedArray | pa.Array | None:
         return None if column is None else column.take(pa.array(list(dataset.indices)))
     if isinstance(dataset, ConcatDataset):
         columns = [_label_column(part, name) for part in dataset.datasets]
-        chunks = [column.chunks if isinstance(column, pa.ChunkedArray) else [column] for column in columns]
-        if None in columns or len({chunk.type for part in chunks for chunk in part}) != 1:
+        known = [column for column in columns if column is not None]
+        if len(known) < len(columns) or len({column.type for column in known}) > 1:
             return None
+        chunks = (column.chunks if isinstance(column, pa.ChunkedArray) else [column] for column in known)
         return pa.chunked_array([chunk for part in chunks for chunk in part])
     if isinstance(dataset, (list, tuple)):
         if not dataset or not all(isinstance(row, Mapping) and name in row for row in dataset):
