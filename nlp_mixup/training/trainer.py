@@ -45,7 +45,7 @@ class MixupMixin(PairingMixin, EvaluationMixin, SearchMixin, PushMixin):
 
     Labels stay integers and never reach the model. The loss is the sum over rows divided by the number of labels in the
     whole step, so that micro-batches and processes give the gradient of one big batch, with mixup and without (the
-    stock Trainer's is too large by the number of either). ``eval_loss`` is plain cross-entropy, whatever smoothing,
+    stock Trainer's is too large by the number of either, in transformers 5.5.4 to 5.24). ``eval_loss`` is plain cross-entropy, whatever smoothing,
     penalty or mixing training uses: the mean over all rows with a label, where the stock Trainer averages batch means. A
     label of -100 marks a row without one. Evaluation scores every row once, ``dataloader_drop_last`` or not.
 

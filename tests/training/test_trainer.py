@@ -57,7 +57,7 @@ def test_a_trainer_that_divides_the_loss_once_more_is_refused(tmp_path, alpha):
 
 
 def test_stock_trainer_multiplies_the_gradient_by_the_accumulation_steps(tmp_path):
-    """The reason why the no-mixup arm goes through this class too; when this fails, upstream is repaired: say so."""
+    """In transformers 5.5.4 to 5.24: why the no-mixup arm goes through this class too. When this fails, README is to say so."""
     settings = {"cls": Trainer, "max_steps": 1}
     big = train(tmp_path, per_device_train_batch_size=8, **settings)
     small = train(tmp_path, per_device_train_batch_size=2, gradient_accumulation_steps=4, **settings)
