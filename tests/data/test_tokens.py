@@ -49,6 +49,7 @@ def test_tokenize_pairs(tmp_path):
 
 
 def test_tokenize_once_per_rows_tokenizer_and_length(tmp_path):
+    pytest.importorskip("datasets", minversion="4.8", reason="older ones hash a tokenizer with the traces of its calls")
     train, validation = pair_of_files(tmp_path, [0, 1], [0, 1])
     folder = tmp_path / "cache" / "nlp_mixup"
     tokenizer = word_tokenizer()
