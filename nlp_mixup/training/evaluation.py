@@ -111,9 +111,10 @@ class EvaluationMixin(_Base):
         if inputs.get("labels") is not None:
             check_batch_labels(inputs["labels"], config.num_labels)
         if ignore_keys is None and self.preprocess_logits_for_metrics is None and not config.output_hidden_states:
-            # T5, BART and their kin return every token's state unasked, and all of them would be kept.
+            # T5, BART and their kin return every token's state unasked, and all of them would be kept. The Trainer's own
+            # default is the cache, which transformers calls so from 5.24 on, and past_key_values before.
             ignore_keys = [
-                *getattr(config, "keys_to_ignore_at_inference", ["past_key_values"]),
+                *getattr(config, "keys_to_ignore_at_inference", ["cache", "past_key_values"]),
                 "encoder_last_hidden_state",
             ]
         return super().prediction_step(model, inputs, prediction_loss_only, ignore_keys)
