@@ -131,7 +131,13 @@ def class_names(config: Mapping[str, Any], file: str) -> list[str]:
 def run_labels(folder: str | os.PathLike[str]) -> list[str] | None:
     """The classes of the run whose folder a model or adapters lie in, in the order of the ids; None where they lie in none."""
     metrics = Path(folder).parent / "metrics.json"
-    return json.loads(metrics.read_text(encoding="utf-8"))["label_names"] if metrics.is_file() else None
+    if not (Path(folder).is_dir() and metrics.is_file()):  # a Hub id is no folder, whatever lies where it would
+        return None
+    try:
+        stored = json.loads(metrics.read_text(encoding="utf-8"))
+    except ValueError:
+        return None  # others write files of this name too
+    return stored.get("label_names") if isinstance(stored, dict) else None
 
 
 def check_names_of_run(folder: str | os.PathLike[str], names: list[str]) -> None:

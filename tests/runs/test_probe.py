@@ -1,7 +1,5 @@
 """What is published is loaded from its files and gives the logits of the model that was trained; else it is refused."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -16,7 +14,6 @@ from nlp_mixup import MixupTrainer, cli
 from nlp_mixup.calibration import Temperature
 from nlp_mixup.models.fold import fold_temperature
 from nlp_mixup.models.logits import plain_logits
-from nlp_mixup.models.trained import load_trained
 from nlp_mixup.release.save import prepare_model, prepare_run
 from nlp_mixup.release.uploading import upload
 from nlp_mixup.runs.probe import FILE, Probe, check_same_model, chosen_rows, probe_of, read_probe, write_probe
@@ -388,21 +385,3 @@ def test_a_model_that_was_given_an_adapter_is_published_merged(tmp_path, monkeyp
     assert "held-out rows the logits that it had in training" in plan.note
     assert not [name for name in plan.files if "adapter" in name]
     assert not [name for name in trainer.model.state_dict() if "lora" in name]
-
-
-@pytest.mark.parametrize("kind", ["bert", "text-cnn"])
-def test_a_runs_names_in_another_order_are_neither_published_nor_judged(tmp_path, kind):
-    write_run(tmp_path / "run", kind, names=("bad", "good", "so-so"))
-    file = tmp_path / "run" / "model" / "config.json"
-    config = json.loads(file.read_text())
-    for names, is_refused in ((["good", "bad", "so-so"], True), (["mauvais", "bon", "moyen"], False)):
-        turned = {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
-        file.write_text(json.dumps(config | turned))
-        if is_refused:
-            message = r"numbers the classes 0 good, 1 bad, 2 so-so; the run that trained .* numbers them 0 bad, 1 good"
-            with pytest.raises(ValueError, match=message):
-                prepare_run(tmp_path / "run", "me/model")
-            with pytest.raises(ValueError, match=message):
-                load_trained(str(tmp_path / "run"))
-        else:
-            prepare_run(tmp_path / "run", "me/model")
