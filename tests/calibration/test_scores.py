@@ -55,7 +55,8 @@ def rows(n=2000, k=3, seed=0, sharpen=1.0):
 
 
 @pytest.mark.parametrize("module", [*MODULES, figures, metrics], ids=lambda module: module.__name__)
-def test_doctests(module):
+def test_doctests(module, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert doctest.testmod(module).failed == 0
 
 
