@@ -145,7 +145,7 @@ class Handler(BaseHTTPRequestHandler):
         if prefix + name in self.hub.repos:
             return self.reply(409, {"error": "You already created this repo", **answer})
         self.hub.repos[prefix + name] = {
-            "private": wanted.get("visibility") == "private",
+            "private": wanted.get("visibility") == "private" or wanted.get("private") is True,  # hub 1 says the latter
             "branches": {},
             "commits": {},
         }

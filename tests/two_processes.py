@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import is_torch_version
 from conftest import PadCollator, stock_arguments, tiny_dataset, tiny_model, training_arguments
 from example_scripts import load_example
 from recorded_training import Recorder, gradient_of
@@ -170,7 +171,8 @@ def loop_step(folder: Path, rank: int) -> None:
 def main(folder: Path) -> None:
     train_cases(folder)
     rank = torch.distributed.get_rank()
-    shard_step(folder, rank)
+    if is_torch_version(">=", "2.7"):  # 2.6 has no FSDP2 on the CPU
+        shard_step(folder, rank)
     loop_step(folder, rank)
     args = training_arguments(folder / "stock", num_train_epochs=1)
     recorder = Recorder()

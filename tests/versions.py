@@ -57,7 +57,7 @@ where a run is resumed within its second epoch or a later one.
 transformers: a seed repeats a run of theirs within one version alone.
 
 **Less with older ones.** datasets below 4.8 hashes a tokenizer with the traces of its calls, so rows may be tokenised again;
-scikit-learn below 1.8 has no temperature scaling to compare with; image processors need torchvision with transformers 5.5 to 5.10.
+scikit-learn below 1.8 has no temperature scaling to compare with; torch 2.6 compiles no step and has no FSDP2 on the CPU.
 """
 
 

@@ -11,7 +11,6 @@ import torch
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
-    AutoImageProcessor,
     AutoModelForImageClassification,
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -19,6 +18,9 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
+
+# The name at the top of older ones asks for torchvision.
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from nlp_mixup.models.adapters import is_adapted, load_adapted, merge_adapters, model_below
 from nlp_mixup.models.lengths import limit_length

@@ -11,12 +11,14 @@ from typing import Any
 from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
-    AutoImageProcessor,
     AutoModelForImageClassification,
     AutoModelForSequenceClassification,
     AutoTokenizer,
     PreTrainedModel,
 )
+
+# The name at the top of older ones asks for torchvision.
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from nlp_mixup.models import check_names_of_run, is_adapted, load_adapted
 

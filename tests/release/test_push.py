@@ -222,7 +222,8 @@ LOAD_IMAGES = """
 import sys, torch
 import numpy as np
 from PIL import Image
-from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
+from transformers import AutoModelForImageClassification, pipeline
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 model = AutoModelForImageClassification.from_pretrained({model!r}, **{options!r}).eval()
 processor = AutoImageProcessor.from_pretrained({model!r}, **{options!r})
 images = [Image.fromarray(pixels) for pixels in np.random.default_rng(0).integers(0, 256, (4, 20, 24, 3), np.uint8)]

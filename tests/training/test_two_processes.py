@@ -85,6 +85,7 @@ def test_gradient_equals_the_replayed_reference(launch, name):
 
 @pytest.mark.parametrize("name", ["fsdp2_root", "fsdp2_units"])
 def test_fsdp2_gives_the_gradient_of_the_whole_model(launch, name):
+    pytest.importorskip("torch", minversion="2.7", reason="torch 2.6 has no FSDP2 on the CPU")
     ranks = launch(name)
     check_steps(name, ranks, [8])
     # Sharded in truth: each process keeps its part of the numbers, and the parts make up the whole.

@@ -3,7 +3,10 @@
 from typing import Any
 
 import torch
-from transformers import AutoConfig, AutoImageProcessor, AutoModelForImageClassification, PreTrainedModel
+from transformers import AutoConfig, AutoModelForImageClassification, PreTrainedModel
+
+# The name at the top of older ones asks for torchvision.
+from transformers.models.auto.image_processing_auto import AutoImageProcessor
 
 from nlp_mixup.arguments import ModelArguments
 from nlp_mixup.models import (
