@@ -1,9 +1,11 @@
-"""The tables of docs/ name tests that are there."""
+"""The tables of docs/ name tests that are there, and versions that were run."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+import versions
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,3 +21,12 @@ def test_every_test_that_a_table_names_is_there(page):
     for file, test in named:
         source = (ROOT / "tests" / file).read_text(encoding="utf-8")
         assert re.search(rf"^def {test}\(", source, re.MULTILINE), f"{page} names {file}::{test}"
+
+
+def test_the_page_of_versions_says_what_was_run():
+    assert versions.PAGE.read_text(encoding="utf-8") == versions.page(json.loads(versions.RECORD.read_text()))
+    accepted = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    lowest = dict(package.split("==") for package in versions.LOWEST)
+    for name, floor in re.findall(r'^    "([\w-]+)>=([\d.]+)', accepted, re.MULTILINE):
+        if name in lowest:
+            assert (lowest[name] + ".").startswith(floor + "."), name

@@ -71,7 +71,19 @@ def run(python: Path, name: str) -> dict:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder, "report.xml")
         core = [path for path in CORE if Path(ROOT, path).exists()]
-        command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *core]
+        command = [
+            python,
+            "-m",
+            "pytest",
+            "-n",
+            "2",
+            "--dist",
+            "loadfile",
+            "-p",
+            "no:cacheprovider",
+            f"--junitxml={report}",
+            *core,
+        ]
         subprocess.run(command, cwd=ROOT, env=environment)
         cases = list(ElementTree.parse(report).getroot().iter("testcase"))
         outcomes = {
