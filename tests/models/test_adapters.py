@@ -255,7 +255,12 @@ def test_evaluate_says_where_the_model_below_was(lora_run, tmp_path, capsys):
 def with_own_adapter(model_type="bert", **settings):
     """A model changed by `add_adapter`, its adapter not at its neutral start."""
     model = tiny_classifier(model_type)
-    model.add_adapter(peft.LoraConfig(r=2, target_modules=["query", "value"], **settings))
+    try:
+        model.add_adapter(peft.LoraConfig(r=2, target_modules=["query", "value"], **settings))
+    except ValueError as error:
+        if "version of PEFT" not in str(error):
+            raise
+        pytest.skip(f"transformers asks for a PEFT that is not installed: {error}")
     torch.manual_seed(1)
     for name, parameter in model.named_parameters():
         if "lora_" in name or "modules_to_save" in name:
